@@ -1,0 +1,176 @@
+//! What an adapter asks for. TOML beside the code, embedded in the component, read back from it. Unknown keys are
+//! errors. A request only: what an adapter may do is what its connection grants.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ctx::Environment;
+use crate::effect::EffectClass;
+
+/// The manifest of one adapter version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// e.g. `acme-parcel`.
+    pub name: String,
+    /// Semantic version.
+    pub version: String,
+    /// One sentence for the operator.
+    pub description: String,
+    pub publisher: String,
+    /// SPDX expression.
+    pub licence: String,
+    /// The partner's origins, by environment.
+    #[serde(default)]
+    pub endpoints: Vec<Endpoint>,
+    /// Every request the adapter may make. What is not listed is refused.
+    #[serde(default)]
+    pub routes: Vec<Route>,
+    /// Secret slots by name. The guest never sees a value.
+    #[serde(default)]
+    pub secrets: BTreeMap<String, SecretSlot>,
+    /// Settings an operator may give, by key.
+    #[serde(default)]
+    pub config: BTreeMap<String, ConfigKey>,
+    /// Bytes of key-value storage per connection; 0 means none.
+    #[serde(default)]
+    pub kv_bytes: u64,
+    /// Example inputs by `interface.function`, JSON text; what `adapter call` uses when no input is given.
+    #[serde(default)]
+    pub examples: BTreeMap<String, String>,
+}
+
+/// One origin of the partner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Endpoint {
+    pub environment: Environment,
+    /// `https://host` or `https://host:port`, no path.
+    pub origin: String,
+}
+
+/// One kind of request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// Upper case.
+    pub method: String,
+    /// Path template; a `*` stands for exactly one segment.
+    pub path: String,
+    /// Absent: `read` for GET and HEAD, `once` for everything else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<EffectClass>,
+    /// The effect's type, e.g. `buy-label`; needed where a business key applies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<String>,
+    /// Name of the secret slot the host adds to the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+    /// Statuses that prove nothing was changed. Absent: 400, 401, 403, 404, 405, 413, 415, 422.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proves_no_effect: Option<Vec<u16>>,
+    /// Why the adapter needs it, for the person who grants it.
+    pub reason: String,
+}
+
+pub const DEFAULT_NO_EFFECT: [u16; 8] = [400, 401, 403, 404, 405, 413, 415, 422];
+
+impl Route {
+    pub fn class(&self) -> EffectClass {
+        self.class.unwrap_or(match self.method.as_str() {
+            "GET" | "HEAD" => EffectClass::Read,
+            _ => EffectClass::Once,
+        })
+    }
+
+    pub fn proves_no_effect(&self, status: u16) -> bool {
+        match &self.proves_no_effect {
+            Some(list) => list.contains(&status),
+            None => DEFAULT_NO_EFFECT.contains(&status),
+        }
+    }
+
+    /// Does `path` (without query) fit the template? Segment by segment; `*` fits one non-empty segment.
+    pub fn fits(&self, method: &str, path: &str) -> bool {
+        if self.method != method {
+            return false;
+        }
+        let mut want = self.path.split('/');
+        let mut have = path.split('/');
+        loop {
+            match (want.next(), have.next()) {
+                (None, None) => return true,
+                (Some("*"), Some(segment)) if !segment.is_empty() => {}
+                (Some(template), Some(segment)) if template == segment => {}
+                _ => return false,
+            }
+        }
+    }
+}
+
+/// What a secret is and where the host puts it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum SecretSlot {
+    /// A fixed value in a header. `format` holds `{value}`.
+    Header { header: String, format: String },
+    /// User name and password as HTTP Basic.
+    Basic,
+    /// The host fetches, caches and refreshes a bearer token.
+    Oauth2ClientCredentials {
+        /// Path of the token endpoint at the connection's origin.
+        token_path: String,
+        /// Body fields beside `grant_type`.
+        #[serde(default)]
+        form: BTreeMap<String, String>,
+        /// Header that carries a config key's value, e.g. an account number: header name to config key.
+        #[serde(default)]
+        headers_from_config: BTreeMap<String, String>,
+    },
+}
+
+/// One setting.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfigKey {
+    pub description: String,
+    #[serde(default)]
+    pub required: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(method: &str, path: &str) -> Route {
+        Route {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            class: None,
+            effect: None,
+            secret: None,
+            proves_no_effect: None,
+            reason: "test".to_owned(),
+        }
+    }
+
+    #[test]
+    fn an_undeclared_mutating_route_is_never_resent() {
+        assert_eq!(route("POST", "/x").class(), EffectClass::Once);
+        assert_eq!(route("DELETE", "/x").class(), EffectClass::Once);
+        assert_eq!(route("GET", "/x").class(), EffectClass::Read);
+    }
+
+    #[test]
+    fn a_template_fits_whole_segments_only() {
+        let r = route("GET", "/api/track/v1/details/*");
+        assert!(r.fits("GET", "/api/track/v1/details/1Z"));
+        assert!(!r.fits("POST", "/api/track/v1/details/1Z"));
+        assert!(!r.fits("GET", "/api/track/v1/details/"));
+        assert!(!r.fits("GET", "/api/track/v1/details/1Z/more"));
+        assert!(!r.fits("GET", "/api/track/v1/detailsX/1Z"));
+    }
+}

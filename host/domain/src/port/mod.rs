@@ -1,0 +1,4 @@
+//! What the business asks of the outside, as traits. `flows` and `api` know these and nothing behind them.
+
+pub mod carrier;
+pub mod erp;
