@@ -39,6 +39,7 @@ pub const LABEL_FAILED: &str = "label-failed";
 pub const LABEL_NOT_VOIDED: &str = "label-not-voided";
 /// The order changed after its label was bought.
 pub const LABEL_OUTDATED: &str = "label-outdated";
+pub const ERP_UNREACHABLE: &str = "erp-unreachable";
 pub const WRITE_BACK_FAILED: &str = "write-back-failed";
 pub const INVARIANT_BROKEN: &str = "invariant-broken";
 pub const ADAPTER_FAULT: &str = "adapter-fault";

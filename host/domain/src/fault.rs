@@ -152,7 +152,7 @@ pub struct FieldFault {
 #[serde(deny_unknown_fields)]
 pub struct Fault {
     pub kind: FaultKind,
-    /// Stable and open: `ups.120202`, `egress.timeout`, `odoo.access-error`.
+    /// Stable and open: `acme.120202`, `egress.timeout`, `odoo.access-error`.
     pub code: String,
     /// Lower-case fragment without a final dot; fits "failed to {x}: {message}".
     pub message: String,

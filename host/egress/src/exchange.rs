@@ -1,0 +1,73 @@
+//! One framed request on the wire, within its time.
+
+use std::time::Duration;
+
+use http::{HeaderValue, Method, header};
+use tokio::time::{Instant, timeout_at};
+
+use crate::Room;
+use crate::address::AddressRule;
+use crate::policy::Permitted;
+use crate::wire::{Caps, SentMark, Target, WireError, WireRequest, WireResponse};
+
+/// The time a request has, token included.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Budget {
+    pub(crate) until: Instant,
+    pub(crate) millis: u64,
+}
+
+impl Budget {
+    pub(crate) fn of(millis: u64) -> Self {
+        Self { until: Instant::now() + Duration::from_millis(millis), millis }
+    }
+
+    /// Milliseconds left.
+    pub(crate) fn left(self) -> i64 {
+        i64::try_from(self.until.saturating_duration_since(Instant::now()).as_millis()).unwrap_or(i64::MAX)
+    }
+}
+
+/// What the wire brought, and whether a byte may have left.
+pub(crate) struct Outcome {
+    pub(crate) answer: Result<WireResponse, WireError>,
+    pub(crate) sent: bool,
+}
+
+/// Frames a request and puts it on the wire. `secret`: it carries one, so plain http must stay inside.
+pub(crate) async fn exchange(
+    room: &Room,
+    permitted: &Permitted<'_>,
+    mut request: WireRequest,
+    caps: Caps,
+    budget: Budget,
+    secret: bool,
+) -> Outcome {
+    let address = AddressRule { allow_private: permitted.allow_private, only_private: secret && !permitted.tls() };
+    let target = Target { host: permitted.host.clone(), port: permitted.port, tls: permitted.tls(), address, caps };
+    frame(permitted, &mut request);
+    let sent = SentMark::default();
+    let answer = timeout_at(budget.until, room.wire.exchange(&target, request, &sent)).await;
+    Outcome { answer: answer.unwrap_or(Err(WireError::Timeout { millis: budget.millis })), sent: sent.is_set() }
+}
+
+/// The headers that are the host's: who is asked, how long the body is, that the answer comes plain and the
+/// connection ends with it.
+fn frame(permitted: &Permitted<'_>, request: &mut WireRequest) {
+    let host =
+        permitted.url.port().map_or_else(|| permitted.host.to_string(), |port| format!("{}:{port}", permitted.host));
+    // A canonical host is always a header value.
+    if let Ok(host) = HeaderValue::from_str(&host) {
+        request.headers.insert(0, (header::HOST, host));
+    }
+    let bodiless = matches!(request.method, Method::GET | Method::HEAD) && request.body.is_empty();
+    if !bodiless {
+        request.headers.push((header::CONTENT_LENGTH, HeaderValue::from(request.body.len())));
+    }
+    request.headers.push((header::ACCEPT_ENCODING, HeaderValue::from_static("identity")));
+    request.headers.push((header::CONNECTION, HeaderValue::from_static("close")));
+    if !request.headers.iter().any(|(name, _)| name == header::USER_AGENT) {
+        let agent = HeaderValue::from_static(concat!("wharf/", env!("CARGO_PKG_VERSION")));
+        request.headers.push((header::USER_AGENT, agent));
+    }
+}

@@ -1,0 +1,183 @@
+//! Where failures of this room become faults: whose it is, whether the outside changed, and what may happen next.
+
+use wharf_domain::effect::{EffectClass, EffectState};
+use wharf_domain::fault::{Blame, EffectCertainty, Fault, FaultKind, Provider, Retry};
+use wharf_store::StoreError;
+use wharf_store::effects::EffectRow;
+
+use crate::oauth::TokenError;
+use crate::policy::Denial;
+use crate::wire::WireError;
+
+/// A request the policy refuses. Nothing was sent.
+pub(crate) fn denied(denial: &Denial) -> Fault {
+    let (kind, blame) = match denial {
+        Denial::InvalidUrl { .. } | Denial::InvalidHeader { .. } | Denial::TooLarge { .. } => {
+            (FaultKind::InvalidInput, Blame::Guest)
+        }
+        // The operator granted an origin at an address nobody may dial.
+        Denial::Address { granted: true, .. } | Denial::BadGrant { .. } => (FaultKind::Forbidden, Blame::Operator),
+        _ => (FaultKind::Forbidden, Blame::Guest),
+    };
+    Fault::new(kind, format!("egress.{}", denial.rule()), denial.to_string(), blame)
+}
+
+/// More requests than one call may make.
+pub(crate) fn too_many_requests(limit: u32) -> Fault {
+    let text = format!("this call has made its {limit} requests; do less per call");
+    Fault::new(FaultKind::Forbidden, "egress.limit-requests", text, Blame::Guest)
+}
+
+/// The context's deadline has passed.
+pub(crate) fn deadline(name: &str) -> Fault {
+    Fault::new(FaultKind::Deadline, "egress.deadline", format!("no time left to send `{name}`"), Blame::Host)
+}
+
+/// There is no complete answer. `sent`: a byte of the request may have left.
+pub(crate) fn no_answer(err: &WireError, name: &str, class: EffectClass, sent: bool) -> Fault {
+    let code = format!("egress.{}", err.name());
+    let fault = |kind, blame| Fault::new(kind, code.clone(), err.to_string(), blame);
+    let mut fault = match (sent, class) {
+        (true, EffectClass::Read) if matches!(err, WireError::TooLarge { .. }) => {
+            fault(FaultKind::DataOutOfContract, Blame::Partner)
+        }
+        (true, EffectClass::Read) => fault(FaultKind::Transient, Blame::Partner),
+        (true, _) => unknown(fault(FaultKind::OutcomeUnknown, Blame::Partner), class),
+        (false, _) => match err {
+            WireError::Address { .. } => fault(FaultKind::Forbidden, Blame::Operator),
+            WireError::NoRecording { .. } => fault(FaultKind::InvalidInput, Blame::Operator),
+            _ => fault(FaultKind::Transient, Blame::Partner),
+        },
+    };
+    fault.frames = vec![name.to_owned()];
+    fault
+}
+
+/// Nobody knows what happened; a natural request may simply be repeated.
+fn unknown(fault: Fault, class: EffectClass) -> Fault {
+    match class {
+        EffectClass::Natural => fault.with_retry(Retry::Later { after_ms: None }),
+        _ => fault,
+    }
+}
+
+/// The token endpoint gave no complete answer. The resource was not asked, so nothing changed.
+pub(crate) fn token_unanswered(err: &WireError, slot: &str) -> Fault {
+    let fault = no_answer(err, "token request", EffectClass::Read, false);
+    Fault { message: format!("no token for secret `{slot}`: {}", fault.message), ..fault }
+}
+
+/// The token endpoint answered, but with no token.
+pub(crate) fn token_refused(status: u16, slot: &str) -> Fault {
+    let (kind, code, blame, why) = match status {
+        400 | 401 => {
+            (FaultKind::Unauthorized, "egress.token-refused", Blame::Operator, "check its client id and client secret")
+        }
+        403 => (FaultKind::Forbidden, "egress.token-forbidden", Blame::Operator, "the account lacks a permission"),
+        429 => (FaultKind::RateLimited, "egress.token-rate-limited", Blame::Partner, "too many token requests"),
+        500.. => (FaultKind::Outage, "egress.token-outage", Blame::Partner, "the token endpoint is failing"),
+        _ => (FaultKind::DataOutOfContract, "egress.token-answer", Blame::Partner, "the answer makes no sense"),
+    };
+    let text = format!("the token endpoint answered {status} for secret `{slot}`: {why}");
+    let provider = Provider { http_status: Some(status), ..Provider::default() };
+    Fault::new(kind, code, text, blame).with_provider(provider)
+}
+
+/// The token endpoint said yes and sent something else.
+pub(crate) fn token_unreadable(err: &TokenError, slot: &str) -> Fault {
+    let text = format!("the token answer for secret `{slot}` is unusable: {err}");
+    Fault::new(FaultKind::DataOutOfContract, "egress.token-answer", text, Blame::Partner)
+}
+
+/// A value the operator has to give or correct. `what` names it.
+pub(crate) fn operator(code: &str, text: String) -> Fault {
+    Fault::new(FaultKind::Unauthorized, format!("egress.{code}"), text, Blame::Operator)
+}
+
+/// A mistake of the host's own code.
+pub(crate) fn host(code: &str, text: String) -> Fault {
+    Fault::new(FaultKind::Unsupported, format!("egress.{code}"), text, Blame::Host)
+}
+
+/// The ledger failed before anything was sent.
+pub(crate) fn store(err: &StoreError) -> Fault {
+    let (kind, code) = match err {
+        StoreError::LostLease { .. } => (FaultKind::Cancelled, "egress.lease-lost"),
+        StoreError::Moved { .. } => (FaultKind::Conflict, "egress.in-progress"),
+        _ => (FaultKind::Transient, "egress.ledger"),
+    };
+    let fault = Fault::new(kind, code, err.to_string(), Blame::Host);
+    match err {
+        StoreError::Moved { .. } => fault.with_retry(Retry::Later { after_ms: None }),
+        _ => fault,
+    }
+}
+
+/// The request was sent and what became of it could not be written down.
+pub(crate) fn unrecorded(err: &StoreError, class: EffectClass) -> Fault {
+    let text = format!("the request was sent, and its outcome could not be recorded: {err}");
+    unknown(Fault::new(FaultKind::OutcomeUnknown, "egress.unrecorded", text, Blame::Host), class)
+}
+
+/// The step was taken before, by this row, and may not be taken now.
+pub(crate) fn settled(row: &EffectRow) -> Fault {
+    let (kind, code, text) = match row.state {
+        EffectState::Sending | EffectState::Reconciling => (
+            FaultKind::Conflict,
+            "egress.in-progress",
+            format!("effect `{}` is being worked on by job `{}`", row.id, row.job),
+        ),
+        EffectState::Succeeded => (
+            FaultKind::AlreadyExists,
+            "egress.already-done",
+            format!("effect `{}` is done, and its answer is not in the journal; use its outcome", row.id),
+        ),
+        EffectState::Abandoned => (
+            FaultKind::Conflict,
+            "egress.abandoned",
+            format!("a person gave up on effect `{}`; release its key to try again", row.id),
+        ),
+        EffectState::Parked => (
+            FaultKind::OutcomeUnknown,
+            "egress.parked",
+            format!("nobody knows whether effect `{}` happened; a person must decide", row.id),
+        ),
+        _ => (
+            FaultKind::OutcomeUnknown,
+            "egress.outcome-unknown",
+            format!(
+                "an earlier request of effect `{}` may have reached the partner; look it up before it is sent again",
+                row.id
+            ),
+        ),
+    };
+    let fault = Fault::new(kind, code, text, Blame::Host);
+    match row.state {
+        EffectState::Sending | EffectState::Reconciling => fault.with_retry(Retry::Later { after_ms: None }),
+        EffectState::Succeeded => fault.with_effect(EffectCertainty::Done),
+        EffectState::Parked => fault.with_retry(Retry::Never),
+        _ => fault,
+    }
+}
+
+/// The step was taken with another request: the adapter is not repeatable, or somebody reuses a business key.
+pub(crate) fn mismatch(row: &EffectRow) -> Fault {
+    let text = format!(
+        "step `{}` already succeeded as effect `{}` with a different request; nothing was sent, a person must look",
+        row.step_key, row.id
+    );
+    Fault::new(FaultKind::Conflict, "egress.replay-mismatch", text, Blame::Guest).with_effect(EffectCertainty::Done)
+}
+
+/// An answer that proves neither success nor refusal, or a refusal: for the ledger's row and its history.
+pub(crate) fn answered(status: u16, refused: bool, name: &str) -> Fault {
+    let provider = Provider { http_status: Some(status), ..Provider::default() };
+    let fault = if refused {
+        let text = format!("the partner refused with status {status}");
+        Fault::new(FaultKind::BusinessRejected, "egress.refused", text, Blame::Partner)
+    } else {
+        let text = format!("the answer with status {status} proves neither success nor refusal");
+        Fault::new(FaultKind::OutcomeUnknown, "egress.unproven", text, Blame::Partner)
+    };
+    Fault { frames: vec![name.to_owned()], ..fault.with_provider(provider) }
+}

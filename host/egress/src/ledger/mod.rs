@@ -1,0 +1,249 @@
+//! The effect ledger as this host uses it: where a business key stands, what a lookup has shown, what a person must
+//! decide. All rows are `wharf_store::effects`; which state may follow which is `domain::effect` and nowhere else.
+//!
+//! The rule behind every function: a request is sent a second time only when the first was not sent, was refused, is
+//! harmless to repeat, or was looked up twice and not found.
+
+mod step;
+
+use serde_json::Value;
+use wharf_domain::ctx::CallCtx;
+use wharf_domain::effect::EffectState;
+use wharf_domain::fault::Fault;
+use wharf_domain::ids::{ConnectionId, EffectId};
+use wharf_domain::time::Timestamp;
+use wharf_store::effects::{self, Change, EffectRow};
+use wharf_store::{Db, StoreError, Tx};
+
+use crate::fault;
+use crate::tape::actor;
+
+pub(crate) use step::{End, Entry, Opening};
+
+/// Moves effects on. Cheap to clone.
+#[derive(Clone)]
+pub struct Ledger {
+    db: Db,
+    settle_ms: i64,
+}
+
+/// Where the effect of a business key stands.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Standing {
+    /// Nothing was sent, or what was sent was refused: go ahead.
+    Clear,
+    /// It happened and the answer is in the journal: run the adapter again, the step is answered without the wire.
+    Journaled { effect: EffectRow },
+    /// It happened, and this is what it means.
+    Outcome { value: Value, effect: EffectRow },
+    /// Nobody knows. By class: `lookup` reconciles, `natural` is simply sent again, `once` is parked.
+    Uncertain { effect: EffectRow },
+    /// A person must decide, or has given up (state `abandoned`).
+    Parked { effect: EffectRow },
+    /// Another worker is on it; come back later.
+    InProgress { effect: EffectRow },
+}
+
+/// What a lookup that found nothing allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Absent {
+    /// Look again, not before this moment.
+    WaitUntil(Timestamp),
+    /// Two lookups agree, the settle delay apart: it did not happen and may be sent.
+    Resend,
+}
+
+impl Ledger {
+    /// `settle_ms`: how far apart two lookups must be to prove absence.
+    pub fn new(db: Db, settle_ms: i64) -> Self {
+        Self { db, settle_ms: settle_ms.max(0) }
+    }
+
+    /// How far apart two lookups must be, in milliseconds.
+    pub fn settle_ms(&self) -> i64 {
+        self.settle_ms
+    }
+
+    /// Where `ctx.business` stands at a connection; [`Standing::Clear`] without a business key.
+    ///
+    /// A row left behind by a dead process is brought to `uncertain` here.
+    ///
+    /// # Errors
+    /// Only when the ledger cannot be read or written: retry later.
+    pub async fn standing(&self, ctx: &CallCtx, connection: &str) -> Result<Standing, Fault> {
+        let Some(business) = &ctx.business else {
+            return Ok(Standing::Clear);
+        };
+        let connection = connection_id(connection)?;
+        let found = effects::by_business(&self.db, &ctx.tenant, &connection, business).await;
+        let Some(row) = found.map_err(|err| fault::store(&err))? else {
+            return Ok(Standing::Clear);
+        };
+        let row = if left_behind(&row, ctx, self.db.now()) {
+            let mut tx = self.begin().await?;
+            let row = settle_left_behind(&mut tx, ctx, &row.id).await?;
+            commit(tx).await?;
+            row
+        } else {
+            row
+        };
+        Ok(stand(row))
+    }
+
+    /// A lookup begins: `uncertain` to `reconciling`, in the name of this job.
+    pub async fn reconcile_start(&self, ctx: &CallCtx, effect: &EffectRow) -> Result<EffectRow, Fault> {
+        let change = Change { send_deadline: Some(ctx.deadline), ..by(ctx, "lookup started") };
+        self.advance(&effect.id, EffectState::Uncertain, EffectState::Reconciling, &change).await
+    }
+
+    /// The lookup found it: `reconciling` to `succeeded`, with what it means.
+    pub async fn found(&self, ctx: &CallCtx, effect: &EffectRow, outcome: Value) -> Result<EffectRow, Fault> {
+        let change = Change { outcome: Some(outcome), ..by(ctx, "lookup found it") };
+        self.advance(&effect.id, EffectState::Reconciling, EffectState::Succeeded, &change).await
+    }
+
+    /// The lookup found nothing. The first time: `reconciling` to `uncertain`, and look again later. A second time,
+    /// at least the settle delay after the first: `reconciling` to `intent`, and the next send goes out.
+    pub async fn absent(&self, ctx: &CallCtx, effect: &EffectRow) -> Result<Absent, Fault> {
+        let mut tx = self.begin().await?;
+        let now = tx.now();
+        let row = load(&mut tx, &effect.id).await?;
+        let since = row.absent_since.unwrap_or(now);
+        let proven = row.absent_since.is_some() && now.since(since) >= self.settle_ms;
+        let (to, note) = match proven {
+            true => (EffectState::Intent, "two lookups found nothing: it did not happen"),
+            false => (EffectState::Uncertain, "a lookup found nothing; one more has to agree"),
+        };
+        let change = Change { absent_since: Some(since), ..by(ctx, note) };
+        step_in(&mut tx, &row.id, EffectState::Reconciling, to, &change).await?;
+        commit(tx).await?;
+        Ok(if proven { Absent::Resend } else { Absent::WaitUntil(since.plus(self.settle_ms)) })
+    }
+
+    /// Nobody can tell: a person must decide. From `uncertain` or `reconciling`; a parked one stays parked.
+    pub async fn park(&self, ctx: &CallCtx, effect: &EffectRow, why: &Fault) -> Result<EffectRow, Fault> {
+        let change = Change { fault: Some(why.clone()), ..by(ctx, "parked") };
+        self.move_from_here(effect, EffectState::Parked, &change).await
+    }
+
+    /// The answer proved nothing after all, or the lookup could not tell. From `succeeded`, `reconciling` or
+    /// `sending`; an uncertain one stays uncertain.
+    pub async fn mark_uncertain(&self, ctx: &CallCtx, effect: &EffectRow, why: &Fault) -> Result<EffectRow, Fault> {
+        let change = Change { fault: Some(why.clone()), ..by(ctx, "the outcome is in doubt") };
+        self.move_from_here(effect, EffectState::Uncertain, &change).await
+    }
+
+    /// Stores what a succeeded effect means, for everybody who asks again under its key.
+    pub async fn save_outcome(&self, effect: &EffectRow, outcome: &Value) -> Result<EffectRow, Fault> {
+        let mut tx = self.begin().await?;
+        let row =
+            effects::set_outcome(&mut tx, &actor(), &effect.id, outcome).await.map_err(|err| fault::store(&err))?;
+        commit(tx).await?;
+        Ok(row)
+    }
+
+    /// Frees the business key of an effect that was undone. Repeating it is harmless.
+    pub async fn release(&self, effect: &EffectId) -> Result<EffectRow, Fault> {
+        let mut tx = self.begin().await?;
+        let row = effects::release(&mut tx, &actor(), effect).await.map_err(|err| fault::store(&err))?;
+        commit(tx).await?;
+        Ok(row)
+    }
+
+    async fn begin(&self) -> Result<Tx, Fault> {
+        self.db.begin().await.map_err(|err| fault::store(&err))
+    }
+
+    async fn advance(
+        &self,
+        id: &EffectId,
+        from: EffectState,
+        to: EffectState,
+        change: &Change,
+    ) -> Result<EffectRow, Fault> {
+        let mut tx = self.begin().await?;
+        let row = step_in(&mut tx, id, from, to, change).await?;
+        commit(tx).await?;
+        Ok(row)
+    }
+
+    /// From whatever state the row is in by now; a row already in `to` is left alone.
+    async fn move_from_here(&self, effect: &EffectRow, to: EffectState, change: &Change) -> Result<EffectRow, Fault> {
+        let mut tx = self.begin().await?;
+        let row = load(&mut tx, &effect.id).await?;
+        if row.state == to {
+            return Ok(row);
+        }
+        let row = step_in(&mut tx, &row.id, row.state, to, change).await?;
+        commit(tx).await?;
+        Ok(row)
+    }
+}
+
+/// What a row means to somebody about to act on its key.
+fn stand(effect: EffectRow) -> Standing {
+    match effect.state {
+        EffectState::Intent | EffectState::Rejected => Standing::Clear,
+        EffectState::Sending | EffectState::Reconciling => Standing::InProgress { effect },
+        EffectState::Uncertain => Standing::Uncertain { effect },
+        EffectState::Parked | EffectState::Abandoned => Standing::Parked { effect },
+        EffectState::Succeeded => match (&effect.outcome, &effect.response) {
+            (Some(value), _) => Standing::Outcome { value: value.clone(), effect },
+            (None, Some(_)) => Standing::Journaled { effect },
+            // Somebody said that it happened and not what it was.
+            (None, None) => Standing::Parked { effect },
+        },
+    }
+}
+
+/// Is the row held by somebody who cannot be at work any more: an older attempt of the same job, or anybody past the
+/// moment until which a byte could leave? A lookup of the same job is its own and can simply be done again.
+fn left_behind(row: &EffectRow, ctx: &CallCtx, now: Timestamp) -> bool {
+    let same_job = ctx.job == Some(row.job);
+    let overdue = row.send_deadline.is_none_or(|deadline| now > deadline);
+    match row.state {
+        EffectState::Sending => overdue || (same_job && row.fence < ctx.fence),
+        EffectState::Reconciling => overdue || (same_job && row.fence <= ctx.fence),
+        _ => false,
+    }
+}
+
+/// Brings a row that was left behind to `uncertain`; one that moved meanwhile is given back as it is.
+async fn settle_left_behind(tx: &mut Tx, ctx: &CallCtx, id: &EffectId) -> Result<EffectRow, Fault> {
+    let row = load(tx, id).await?;
+    if !left_behind(&row, ctx, tx.now()) {
+        return Ok(row);
+    }
+    let note = format!("left in `{}` by fence {}; nobody knows whether a byte left", row.state.as_str(), row.fence);
+    let change = Change { note: Some(note), ..Change::default() };
+    step_in(tx, &row.id, row.state, EffectState::Uncertain, &change).await
+}
+
+/// A change in the name of the acting job.
+fn by(ctx: &CallCtx, note: &str) -> Change {
+    let fence = ctx.job.map(|_| ctx.fence);
+    Change { job: ctx.job, fence, note: Some(note.to_owned()), ..Change::default() }
+}
+
+fn connection_id(connection: &str) -> Result<ConnectionId, Fault> {
+    ConnectionId::parse(connection).map_err(|err| fault::host("bad-connection", err.to_string()))
+}
+
+async fn load(tx: &mut Tx, id: &EffectId) -> Result<EffectRow, Fault> {
+    let row = effects::load(tx, id).await.map_err(|err| fault::store(&err))?;
+    row.ok_or_else(|| fault::store(&StoreError::NotFound { what: "effect", id: id.to_string() }))
+}
+
+async fn step_in(
+    tx: &mut Tx,
+    id: &EffectId,
+    from: EffectState,
+    to: EffectState,
+    change: &Change,
+) -> Result<EffectRow, Fault> {
+    effects::advance(tx, &actor(), id, from, to, change).await.map_err(|err| fault::store(&err))
+}
+
+async fn commit(tx: Tx) -> Result<(), Fault> {
+    tx.commit().await.map_err(|err| fault::store(&err))
+}

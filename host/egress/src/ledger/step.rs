@@ -1,0 +1,228 @@
+//! One mutating step of a call: opened, being sent, closed. Used by `send` and by nobody else.
+
+use serde_json::Value;
+use wharf_domain::ctx::CallCtx;
+use wharf_domain::effect::{BusinessKey, EffectClass, EffectState};
+use wharf_domain::fault::Fault;
+use wharf_domain::ids::{Digest, FlowKey, JobId};
+use wharf_domain::manifest::Route;
+use wharf_domain::time::Timestamp;
+use wharf_store::effects::{self, Change, EffectRow, NewEffect, Opened};
+use wharf_store::{StoreError, Tx};
+
+use super::{Ledger, commit, connection_id, left_behind, settle_left_behind, step_in};
+use crate::tape::{self, actor};
+use crate::{Grant, Response, fault};
+
+/// A step about to be taken.
+pub(crate) struct Entry<'a> {
+    ctx: &'a CallCtx,
+    job: JobId,
+    new: NewEffect,
+}
+
+/// May the step be taken?
+pub(crate) enum Opening {
+    /// Written down as an intent; nothing of it is on the wire.
+    Ready(Box<EffectRow>),
+    /// It was taken before: this is its answer.
+    Answered(Response),
+}
+
+/// How a send ended.
+#[derive(Clone, Copy)]
+pub(crate) enum End<'a> {
+    /// No byte reached the kernel.
+    NotSent(&'a Fault),
+    Happened(&'a Response),
+    /// Nothing was changed.
+    Refused(&'a Fault),
+    Unknown(&'a Fault),
+}
+
+impl<'a> Entry<'a> {
+    /// `business` only where the route is the one that uses the key. Fails without a job, and on a connection name
+    /// that is no id.
+    pub(crate) fn new(
+        ctx: &'a CallCtx,
+        grant: &Grant,
+        route: &Route,
+        step_key: String,
+        business: Option<&BusinessKey>,
+        digest: Digest,
+    ) -> Result<Self, Fault> {
+        let job = ctx.job.ok_or_else(|| fault::host("effect-needs-job", "an effect needs a job".to_owned()))?;
+        let new = NewEffect {
+            tenant: ctx.tenant.clone(),
+            connection: connection_id(&grant.connection)?,
+            adapter_digest: grant.adapter_digest.clone(),
+            job,
+            flow: ctx.flow.clone().map(FlowKey::from_text),
+            step_key,
+            business: business.cloned(),
+            route: format!("{} {}", route.method, route.path),
+            class: route.class(),
+            request_digest: digest,
+            fence: ctx.fence,
+            // Counts sends, and there was none.
+            attempt: 0,
+        };
+        Ok(Self { ctx, job, new })
+    }
+
+    fn change(&self, note: &str) -> Change {
+        Change { note: Some(note.to_owned()), ..Change::by(self.job, self.ctx.fence) }
+    }
+}
+
+/// What may be done with a step that has a row.
+#[derive(Debug, PartialEq)]
+enum Judgement {
+    Send,
+    Answer(Response),
+    Refuse(Box<Fault>),
+}
+
+/// Decides by the row alone.
+fn judge(row: &EffectRow, digest: &Digest) -> Judgement {
+    let refuse = |fault: Fault| Judgement::Refuse(Box::new(fault));
+    match row.state {
+        // Never sent, not sent after all, or refused: a corrected request may use the same key.
+        EffectState::Intent | EffectState::Rejected => Judgement::Send,
+        EffectState::Uncertain if row.class == EffectClass::Natural => Judgement::Send,
+        EffectState::Succeeded if row.request_digest != *digest => refuse(fault::mismatch(row)),
+        EffectState::Succeeded => match row.response.as_ref().and_then(tape::from_journal) {
+            Some(answer) => Judgement::Answer(answer),
+            None => refuse(fault::settled(row)),
+        },
+        _ => refuse(fault::settled(row)),
+    }
+}
+
+impl Ledger {
+    /// Writes the intent down, or finds what became of the step before. Committed when it returns.
+    pub(crate) async fn open_step(&self, entry: &Entry<'_>) -> Result<Opening, Fault> {
+        let mut tx = self.begin().await?;
+        let opened = effects::open(&mut tx, &actor(), &entry.new).await.map_err(|err| fault::store(&err))?;
+        let row = match opened {
+            Opened::New(row) => {
+                commit(tx).await?;
+                return Ok(Opening::Ready(Box::new(row)));
+            }
+            Opened::Existing(row) if left_behind(&row, entry.ctx, tx.now()) => {
+                settle_left_behind(&mut tx, entry.ctx, &row.id).await?
+            }
+            Opened::Existing(row) => row,
+        };
+        let opening = match judge(&row, &entry.new.request_digest) {
+            Judgement::Send if row.state == EffectState::Intent => Ok(Opening::Ready(Box::new(row))),
+            Judgement::Send => {
+                let change = entry.change("may be sent again");
+                let row = step_in(&mut tx, &row.id, row.state, EffectState::Intent, &change).await?;
+                Ok(Opening::Ready(Box::new(row)))
+            }
+            Judgement::Answer(answer) => Ok(Opening::Answered(answer)),
+            Judgement::Refuse(fault) => Err(*fault),
+        };
+        // Also on a refusal: what was left behind stays settled.
+        commit(tx).await?;
+        opening
+    }
+
+    /// `intent` to `sending`. From here on a crash leaves the outcome in doubt.
+    pub(crate) async fn sending(
+        &self,
+        entry: &Entry<'_>,
+        row: &EffectRow,
+        deadline: Timestamp,
+    ) -> Result<EffectRow, Fault> {
+        let change = Change {
+            attempt: Some(row.attempt.saturating_add(1)),
+            send_deadline: Some(deadline),
+            request_digest: Some(entry.new.request_digest.clone()),
+            ..entry.change("sending")
+        };
+        self.advance(&row.id, EffectState::Intent, EffectState::Sending, &change).await
+    }
+
+    /// `rejected` to `intent`, for the one repeat after a token was turned down.
+    pub(crate) async fn reopen(&self, entry: &Entry<'_>, row: &EffectRow) -> Result<EffectRow, Fault> {
+        let change = entry.change("the token was refused; once more with a fresh one");
+        self.advance(&row.id, EffectState::Rejected, EffectState::Intent, &change).await
+    }
+
+    /// Writes down how the send ended, with its tape, in one transaction.
+    ///
+    /// When somebody else has judged the row meanwhile, what was learnt is kept as evidence and the outcome is unknown
+    /// to this caller. An answer that cannot be written down is no answer.
+    pub(crate) async fn close_step(
+        &self,
+        entry: &Entry<'_>,
+        row: &EffectRow,
+        end: End<'_>,
+        tape: &Value,
+    ) -> Result<EffectRow, Fault> {
+        match self.try_close(entry, row, end, tape).await {
+            Ok(row) => Ok(row),
+            Err(err) => {
+                if matches!(err, StoreError::Moved { .. } | StoreError::LostLease { .. }) {
+                    self.keep_evidence(entry, row, end, tape).await;
+                }
+                tracing::error!(effect = %row.id, "failed to settle effect `{}`: {err}", row.id);
+                match end {
+                    // True whatever the ledger says; the row is settled by whoever comes next.
+                    End::NotSent(fault) => Err(fault.clone()),
+                    _ => Err(fault::unrecorded(&err, row.class)),
+                }
+            }
+        }
+    }
+
+    async fn try_close(
+        &self,
+        entry: &Entry<'_>,
+        row: &EffectRow,
+        end: End<'_>,
+        tape: &Value,
+    ) -> Result<EffectRow, StoreError> {
+        let (to, change) = match end {
+            End::NotSent(fault) => {
+                (EffectState::Intent, Change { fault: Some(fault.clone()), ..entry.change("not sent") })
+            }
+            End::Happened(answer) => {
+                let response = Some(tape::journal(answer));
+                (EffectState::Succeeded, Change { response, ..entry.change("answered") })
+            }
+            End::Refused(fault) => {
+                (EffectState::Rejected, Change { fault: Some(fault.clone()), ..entry.change("refused") })
+            }
+            End::Unknown(fault) => {
+                (EffectState::Uncertain, Change { fault: Some(fault.clone()), ..entry.change("outcome unknown") })
+            }
+        };
+        let mut tx = self.db.begin().await?;
+        let row = effects::advance(&mut tx, &actor(), &row.id, EffectState::Sending, to, &change).await?;
+        tape::keep_in(&mut tx, entry.ctx, tape).await?;
+        tx.commit().await?;
+        Ok(row)
+    }
+
+    async fn keep_evidence(&self, entry: &Entry<'_>, row: &EffectRow, end: End<'_>, tape: &Value) {
+        let text = match end {
+            End::Happened(answer) => {
+                format!("came late: status {} with body {}", answer.status, Digest::of(&answer.body))
+            }
+            End::NotSent(fault) | End::Refused(fault) | End::Unknown(fault) => format!("came late: {fault}"),
+        };
+        let text = format!("attempt {} under fence {} {text}", row.attempt, entry.ctx.fence);
+        let kept = async {
+            let mut tx: Tx = self.db.begin().await?;
+            effects::evidence(&mut tx, &actor(), &row.id, &text).await?;
+            tape::keep_in(&mut tx, entry.ctx, tape).await?;
+            tx.commit().await
+        };
+        if let Err(err) = kept.await {
+            tracing::error!(effect = %row.id, "failed to keep evidence for effect `{}`: {err}", row.id);
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The real wire: one fresh connection per request, to an address that was checked and is the one dialled.
+//!
+//! HTTP/1.1 only, TLS by rustls with the web's roots or the operator's. No pool, no redirect, no retry, no proxy
+//! variable, no early data: whatever a client library would do behind our back could send a request twice.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http_body_util::Full;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use url::Host;
+
+use crate::wire::{Caps, SentMark, Target, Wire, WireError, WireRequest, WireResponse};
+use crate::{EgressConfig, decode};
+
+/// More answers than this to one name are a sign of trouble; the rest is not looked at.
+const MAX_ANSWERS: usize = 16;
+
+/// The wire to the real world.
+pub struct Live {
+    tls: TlsConnector,
+    dns_timeout: Duration,
+    connect_timeout: Duration,
+}
+
+impl Live {
+    /// Trusts the certificate authorities browsers trust.
+    pub fn new(config: &EgressConfig) -> Result<Self, rustls::Error> {
+        Self::trusting(config, RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()))
+    }
+
+    /// Trusts `roots` and nothing else.
+    pub fn trusting(config: &EgressConfig, roots: RootCertStore) -> Result<Self, rustls::Error> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self {
+            tls: TlsConnector::from(Arc::new(tls)),
+            dns_timeout: Duration::from_millis(config.dns_timeout_ms),
+            connect_timeout: Duration::from_millis(config.connect_timeout_ms),
+        })
+    }
+
+    /// Every address of the host, all of them permitted.
+    async fn resolve(&self, target: &Target) -> Result<Vec<SocketAddr>, WireError> {
+        let host = target.host.to_string();
+        let answers = match &target.host {
+            Host::Ipv4(ip) => vec![SocketAddr::new(IpAddr::V4(*ip), target.port)],
+            Host::Ipv6(ip) => vec![SocketAddr::new(IpAddr::V6(*ip), target.port)],
+            Host::Domain(name) => {
+                let dns = |detail: String| WireError::Dns { host: host.clone(), detail };
+                let lookup = tokio::net::lookup_host((name.as_str(), target.port));
+                match timeout(self.dns_timeout, lookup).await {
+                    Ok(Ok(found)) => found.take(MAX_ANSWERS).collect(),
+                    Ok(Err(err)) => return Err(dns(err.to_string())),
+                    Err(_) => return Err(dns(format!("no answer within {} ms", self.dns_timeout.as_millis()))),
+                }
+            }
+        };
+        if answers.is_empty() {
+            return Err(WireError::Dns { host, detail: "it has no address".to_owned() });
+        }
+        match target.address.check_all(&answers) {
+            Ok(()) => Ok(answers),
+            Err(source) => Err(WireError::Address { host, source }),
+        }
+    }
+
+    /// A connection to one of the checked addresses. Trying the next address is no repeat: no byte was sent.
+    async fn dial(&self, target: &Target) -> Result<TcpStream, WireError> {
+        let host = target.host.to_string();
+        let mut detail = String::new();
+        for addr in self.resolve(target).await? {
+            match timeout(self.connect_timeout, TcpStream::connect(addr)).await {
+                Ok(Ok(stream)) => {
+                    let peer = stream.peer_addr().map_err(|_| WireError::Peer { host: host.clone() })?;
+                    if peer.ip() != addr.ip() {
+                        return Err(WireError::Peer { host });
+                    }
+                    let _ = stream.set_nodelay(true);
+                    return Ok(stream);
+                }
+                Ok(Err(err)) => detail = err.to_string(),
+                Err(_) => detail = format!("no connection within {} ms", self.connect_timeout.as_millis()),
+            }
+        }
+        Err(WireError::Connect { host, detail })
+    }
+
+    async fn secure(
+        &self,
+        target: &Target,
+        stream: TcpStream,
+    ) -> Result<tokio_rustls::client::TlsStream<TcpStream>, WireError> {
+        let host = target.host.to_string();
+        let tls = |detail: String| WireError::Tls { host: host.clone(), detail };
+        let name = match &target.host {
+            Host::Domain(name) => ServerName::try_from(name.clone()).map_err(|err| tls(err.to_string()))?,
+            Host::Ipv4(ip) => ServerName::from(IpAddr::V4(*ip)),
+            Host::Ipv6(ip) => ServerName::from(IpAddr::V6(*ip)),
+        };
+        match timeout(self.connect_timeout, self.tls.connect(name, stream)).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(err)) => Err(tls(err.to_string())),
+            Err(_) => Err(tls(format!("no handshake within {} ms", self.connect_timeout.as_millis()))),
+        }
+    }
+}
+
+#[async_trait]
+impl Wire for Live {
+    async fn exchange(
+        &self,
+        target: &Target,
+        request: WireRequest,
+        sent: &SentMark,
+    ) -> Result<WireResponse, WireError> {
+        let stream = self.dial(target).await?;
+        if target.tls {
+            let stream = self.secure(target, stream).await?;
+            Box::pin(talk(Marked { stream, sent: sent.clone() }, &target.caps, request)).await
+        } else {
+            Box::pin(talk(Marked { stream, sent: sent.clone() }, &target.caps, request)).await
+        }
+    }
+}
+
+/// One request and its answer over a connection nothing was sent on yet. The connection ends with this function.
+async fn talk<S>(stream: Marked<S>, caps: &Caps, request: WireRequest) -> Result<WireResponse, WireError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let mut builder = http1::Builder::new();
+    builder.max_headers(caps.headers).max_header_size(caps.head_bytes);
+    let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(decode::broken)?;
+    let mut message = hyper::Request::new(Full::new(request.body));
+    *message.method_mut() = request.method;
+    *message.uri_mut() =
+        request.path.parse().map_err(|_| WireError::Broken { detail: "the path is no request target".to_owned() })?;
+    for (name, value) in request.headers {
+        message.headers_mut().append(name, value);
+    }
+    let answer = async {
+        let answer = sender.send_request(message).await.map_err(|err| head_error(err, caps))?;
+        decode::read(answer, caps).await
+    };
+    tokio::pin!(answer, connection);
+    let mut open = true;
+    loop {
+        tokio::select! {
+            biased;
+            answer = &mut answer => return answer,
+            // Its own error reaches `answer` too, with more context.
+            _ = &mut connection, if open => open = false,
+        }
+    }
+}
+
+fn head_error(err: hyper::Error, caps: &Caps) -> WireError {
+    if err.is_parse_too_large() {
+        return WireError::TooLarge { part: "head", limit: caps.head_bytes };
+    }
+    decode::broken(err)
+}
+
+/// A stream that sets the mark before it hands the first byte on. It sits above TLS, so handshake bytes do not count.
+struct Marked<S> {
+    stream: S,
+    sent: SentMark,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Marked<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Marked<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.sent.set();
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.sent.set();
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

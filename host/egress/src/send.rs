@@ -1,0 +1,269 @@
+//! What happens to one request, in order: permitted, counted, looked up in the journal, given its credential, written
+//! down as being sent, sent, understood, settled, handed over.
+
+use bytes::Bytes;
+use http::header;
+use serde_json::Value;
+use tokio::time::timeout_at;
+use wharf_domain::ctx::CallCtx;
+use wharf_domain::effect::EffectClass;
+use wharf_domain::fault::Fault;
+use wharf_domain::ids::Digest;
+
+use crate::exchange::{Budget, exchange};
+use crate::inject::{Credential, credential};
+use crate::ledger::{End, Entry, Opening};
+use crate::policy::{Permitted, permit};
+use crate::redact::{Redactor, Secrets};
+use crate::wire::{Caps, WireError, WireRequest, WireResponse};
+use crate::{Grant, Ledger, Request, Response, Room, Steps, fault, tape};
+
+pub(crate) async fn send(
+    room: &Room,
+    grant: &Grant,
+    ctx: &CallCtx,
+    steps: &mut Steps,
+    request: Request,
+) -> Result<Response, Fault> {
+    if grant.tenant != ctx.tenant {
+        return Err(fault::host("wrong-tenant", format!("a grant of `{}` used for `{}`", grant.tenant, ctx.tenant)));
+    }
+    steps.count(grant.limits.max_requests)?;
+    let permitted = permit(grant, &request).map_err(|denial| {
+        tracing::warn!(
+            tenant = %grant.tenant, connection = %grant.connection, rule = denial.rule(),
+            "egress denied a request of `{}`: rule `{}`", grant.connection, denial.rule()
+        );
+        fault::denied(&denial)
+    })?;
+    let name = permitted.name();
+    let millis = time_left(room, ctx, request.timeout_ms).ok_or_else(|| fault::deadline(&name))?;
+    let budget = Budget::of(millis);
+    let call = Call { room, grant, ctx, permitted, name, body: request.body.unwrap_or_default(), budget };
+    match call.ledger()? {
+        Some(ledger) => call.journaled(ledger, steps).await,
+        None => call.freely(steps).await,
+    }
+}
+
+/// Milliseconds until the request must be over; `None` when that moment has passed.
+fn time_left(room: &Room, ctx: &CallCtx, wanted: Option<u64>) -> Option<u64> {
+    let left = u64::try_from(ctx.deadline.since(room.clock.now())).ok().filter(|left| *left > 0)?;
+    Some(left.min(room.config.request_timeout_ms).min(wanted.unwrap_or(u64::MAX)).max(1))
+}
+
+/// A permitted request on its way.
+struct Call<'a> {
+    room: &'a Room,
+    grant: &'a Grant,
+    ctx: &'a CallCtx,
+    permitted: Permitted<'a>,
+    name: String,
+    body: Bytes,
+    budget: Budget,
+}
+
+/// What an answer says about the effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meaning {
+    Happened,
+    /// Nothing was changed.
+    Refused,
+    Unproven,
+}
+
+impl Call<'_> {
+    /// The ledger when this request belongs in it.
+    fn ledger(&self) -> Result<Option<&Ledger>, Fault> {
+        let class = self.permitted.class;
+        match (&self.room.ledger, self.ctx.job) {
+            (None, _) => Ok(None),
+            _ if class == EffectClass::Read || self.room.wire.offline() => Ok(None),
+            (Some(ledger), Some(_)) => Ok(Some(ledger)),
+            // Repeating it is harmless, so nothing is lost without a row.
+            (Some(_), None) if class == EffectClass::Natural => Ok(None),
+            (Some(_), None) => {
+                let text = format!("`{}` changes something that must happen once; it needs a job", self.name);
+                Err(fault::host("effect-needs-job", text))
+            }
+        }
+    }
+
+    /// A request that may be repeated, or that nobody keeps books on.
+    async fn freely(&self, steps: &mut Steps) -> Result<Response, Fault> {
+        let mut refused = None;
+        loop {
+            let armed = self.arm(refused).await?;
+            let done = self.go(&armed, steps).await;
+            self.keep(&done.tape).await;
+            match done.answer {
+                Err(err) => return Err(fault::no_answer(&err, &self.name, self.permitted.class, done.sent)),
+                Ok(answer) if refused.is_none() && self.token_expired(&armed, &answer) => refused = armed.serial(),
+                Ok(answer) => return Ok(answer),
+            }
+        }
+    }
+
+    /// A request whose effect must be known: written down before the first byte, settled after the last.
+    async fn journaled(&self, ledger: &Ledger, steps: &mut Steps) -> Result<Response, Fault> {
+        let entry = self.entry(steps)?;
+        let mut row = match ledger.open_step(&entry).await? {
+            Opening::Answered(answer) => return Ok(answer),
+            Opening::Ready(row) => *row,
+        };
+        let mut refused = None;
+        loop {
+            let armed = self.arm(refused).await?;
+            let deadline = self.ctx.deadline.min(self.room.clock.now().plus(self.budget.left()));
+            row = ledger.sending(&entry, &row, deadline).await?;
+            let done = self.go(&armed, steps).await;
+            let answer = match done.answer {
+                Ok(answer) => answer,
+                Err(err) => {
+                    // The class it was opened with: a manifest changed since then loosens nothing.
+                    let fault = fault::no_answer(&err, &self.name, row.class, done.sent);
+                    let end = if done.sent { End::Unknown(&fault) } else { End::NotSent(&fault) };
+                    ledger.close_step(&entry, &row, end, &done.tape).await?;
+                    return Err(fault);
+                }
+            };
+            let meaning = self.meaning(&answer);
+            let doubt = fault::answered(answer.status, meaning == Meaning::Refused, &self.name);
+            let end = match meaning {
+                Meaning::Happened => End::Happened(&answer),
+                Meaning::Refused => End::Refused(&doubt),
+                Meaning::Unproven => End::Unknown(&doubt),
+            };
+            row = ledger.close_step(&entry, &row, end, &done.tape).await?;
+            if refused.is_some() || meaning != Meaning::Refused || !self.token_expired(&armed, &answer) {
+                return Ok(answer);
+            }
+            refused = armed.serial();
+            row = ledger.reopen(&entry, &row).await?;
+        }
+    }
+
+    fn entry(&self, steps: &mut Steps) -> Result<Entry<'_>, Fault> {
+        let route = self.permitted.route;
+        let business = self.ctx.business.as_ref().filter(|key| Some(&key.effect_type) == route.effect.as_ref());
+        Entry::new(self.ctx, self.grant, route, steps.mutating_step(&self.name), business, self.digest())
+    }
+
+    /// What makes a repeat a repeat. Headers but `content-type` are left out: trace ids differ between attempts.
+    fn digest(&self) -> Digest {
+        let of_type = self.permitted.headers.iter().find(|(name, _)| name == header::CONTENT_TYPE);
+        let mut bytes = format!("{} {}\n", self.permitted.method, self.permitted.url).into_bytes();
+        bytes.extend_from_slice(of_type.map_or(b"".as_slice(), |(_, value)| value.as_bytes()));
+        bytes.push(b'\n');
+        bytes.extend_from_slice(&self.body);
+        Digest::of(&bytes)
+    }
+
+    /// Fetches the credential, within the request's time.
+    async fn arm(&self, refused: Option<u64>) -> Result<Armed, Fault> {
+        let mut secrets = Secrets::default();
+        let fetch = credential(self.room, self.grant, &self.permitted, &mut secrets, self.budget, refused);
+        let credential = match timeout_at(self.budget.until, Box::pin(fetch)).await {
+            Ok(credential) => credential?,
+            Err(_) => {
+                let slot = self.permitted.route.secret.as_deref().unwrap_or_default();
+                return Err(fault::token_unanswered(&WireError::Timeout { millis: self.budget.millis }, slot));
+            }
+        };
+        Ok(Armed { credential, redactor: secrets.redactor() })
+    }
+
+    /// Onto the wire and back. The request is listed in `steps` as it left, by names.
+    async fn go(&self, armed: &Armed, steps: &mut Steps) -> Done {
+        let mut headers = self.permitted.headers.clone();
+        let mut shown: Vec<(String, String)> = headers
+            .iter()
+            .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+            .collect();
+        if let Some(credential) = &armed.credential {
+            headers.push((credential.name.clone(), credential.value.clone()));
+            shown.push((credential.name.to_string(), credential.shown.clone()));
+        }
+        let method = self.permitted.method.clone();
+        let listed = tape::request(method.as_str(), self.permitted.url.as_str(), shown, &self.body, &armed.redactor);
+        let request = WireRequest { method, path: path_and_query(&self.permitted), headers, body: self.body.clone() };
+        let config = &self.room.config;
+        let caps = Caps {
+            body_bytes: config.max_response_bytes.min(self.grant.limits.max_response_bytes),
+            headers: config.max_response_headers,
+            head_bytes: config.max_response_head_bytes,
+        };
+        let outcome =
+            exchange(self.room, &self.permitted, request, caps, self.budget, armed.credential.is_some()).await;
+        let answer = outcome.answer.map(|answer| echo_free(answer, &armed.redactor));
+        let tape = tape::exchange(&listed, answer.as_ref(), &armed.redactor, config.max_tape_body_bytes);
+        tracing::debug!(
+            tenant = %self.grant.tenant, connection = %self.grant.connection,
+            status = answer.as_ref().map_or(0, |answer| answer.status), sent = outcome.sent,
+            "`{}` to `{}`", self.name, self.grant.connection
+        );
+        steps.requests.push(listed);
+        Done { answer, sent: outcome.sent, tape }
+    }
+
+    fn meaning(&self, answer: &Response) -> Meaning {
+        match answer.status {
+            204 | 205 => Meaning::Happened,
+            200..=299 if !answer.body.is_empty() => Meaning::Happened,
+            status if self.permitted.route.proves_no_effect(status) => Meaning::Refused,
+            // Also a success without a word: some partners answer a failed request so.
+            _ => Meaning::Unproven,
+        }
+    }
+
+    /// Did the partner turn a token down, having done nothing?
+    fn token_expired(&self, armed: &Armed, answer: &Response) -> bool {
+        let proof = self.permitted.class == EffectClass::Read || self.permitted.route.proves_no_effect(401);
+        answer.status == 401 && armed.serial().is_some() && proof
+    }
+
+    /// A tape that cannot be kept fails no call.
+    async fn keep(&self, exchange: &Value) {
+        let Some(db) = self.room.db.as_ref().filter(|_| self.ctx.job.is_some()) else {
+            return;
+        };
+        if let Err(err) = tape::keep(db, self.ctx, exchange).await {
+            tracing::warn!(connection = %self.grant.connection, "failed to keep an exchange on the tape: {err}");
+        }
+    }
+}
+
+/// The credential in hand, and what must not be shown.
+struct Armed {
+    credential: Option<Credential>,
+    redactor: Redactor,
+}
+
+impl Armed {
+    fn serial(&self) -> Option<u64> {
+        self.credential.as_ref().and_then(|credential| credential.serial)
+    }
+}
+
+/// One exchange of the caller, as it may be seen.
+struct Done {
+    answer: Result<Response, WireError>,
+    sent: bool,
+    tape: Value,
+}
+
+/// The answer without the secrets the partner sent back.
+fn echo_free(answer: WireResponse, redactor: &Redactor) -> Response {
+    Response {
+        status: answer.status,
+        headers: answer.headers.into_iter().map(|(name, value)| (name, redactor.echo_text(&value))).collect(),
+        body: redactor.echo(answer.body),
+    }
+}
+
+fn path_and_query(permitted: &Permitted<'_>) -> String {
+    match permitted.url.query() {
+        Some(query) => format!("{}?{query}", permitted.url.path()),
+        None => permitted.url.path().to_owned(),
+    }
+}

@@ -1,0 +1,119 @@
+//! The wire: one request out, one complete answer back, and the proof whether a byte of it may have left.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method};
+use thiserror::Error;
+use url::Host;
+
+use crate::address::{AddressError, AddressRule};
+
+/// Something that can carry a request. It repeats nothing, follows nothing and must set `sent` before the first byte
+/// of the request can reach the network, so that an unset mark proves that nothing was sent.
+#[async_trait]
+pub trait Wire: Send + Sync {
+    /// Dropping the future closes the connection. The whole exchange is timed by the caller.
+    async fn exchange(&self, target: &Target, request: WireRequest, sent: &SentMark)
+    -> Result<WireResponse, WireError>;
+
+    /// True when no partner is behind it: then secrets go by name only and no token is fetched.
+    fn offline(&self) -> bool {
+        false
+    }
+}
+
+/// Where to, and under which limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    pub host: Host<String>,
+    pub port: u16,
+    pub tls: bool,
+    pub address: AddressRule,
+    pub caps: Caps,
+}
+
+/// Limits of an answer, enforced while reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caps {
+    pub body_bytes: usize,
+    pub headers: usize,
+    pub head_bytes: usize,
+}
+
+/// A request ready to leave: headers complete, framing included.
+#[derive(Debug, Clone)]
+pub struct WireRequest {
+    pub method: Method,
+    /// Path and query.
+    pub path: String,
+    /// With `host` and `content-length`. Values of credentials are marked sensitive.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    pub body: Bytes,
+}
+
+/// A complete answer within the limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WireResponse {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Bytes,
+}
+
+/// True from the moment a byte of the request may reach the kernel.
+#[derive(Debug, Clone, Default)]
+pub struct SentMark(Arc<AtomicBool>);
+
+impl SentMark {
+    pub fn set(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// Why there is no complete answer.
+#[derive(Debug, Error)]
+pub enum WireError {
+    #[error("cannot resolve `{host}`: {detail}")]
+    Dns { host: String, detail: String },
+    #[error("`{host}` may not be dialled: {source}")]
+    Address { host: String, source: AddressError },
+    #[error("cannot connect to `{host}`: {detail}")]
+    Connect { host: String, detail: String },
+    #[error("the connection to `{host}` does not end at the checked address")]
+    Peer { host: String },
+    #[error("no trusted connection to `{host}`: {detail}")]
+    Tls { host: String, detail: String },
+    #[error("the connection broke: {detail}")]
+    Broken { detail: String },
+    #[error("the answer is not HTTP: {detail}")]
+    Protocol { detail: String },
+    #[error("the answer's {part} is over {limit}")]
+    TooLarge { part: &'static str, limit: usize },
+    #[error("no complete answer within {millis} ms")]
+    Timeout { millis: u64 },
+    #[error("no recorded exchange for `{request}`; left are {left}")]
+    NoRecording { request: String, left: String },
+}
+
+impl WireError {
+    /// The last part of the fault's code.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Dns { .. } => "dns",
+            Self::Address { source, .. } => source.rule(),
+            Self::Connect { .. } => "connect",
+            Self::Peer { .. } => "peer",
+            Self::Tls { .. } => "tls",
+            Self::Broken { .. } => "reset",
+            Self::Protocol { .. } => "protocol",
+            Self::TooLarge { .. } => "response-too-large",
+            Self::Timeout { .. } => "timeout",
+            Self::NoRecording { .. } => "no-recording",
+        }
+    }
+}

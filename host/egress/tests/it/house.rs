@@ -1,0 +1,182 @@
+//! What every test starts from: an empty ledger, a claimed job, a grant for one partner, a door.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use secrecy::SecretString;
+use serde_json::json;
+use tempfile::TempDir;
+use uuid::Uuid;
+use wharf_domain::ctx::{Actor, CallCtx};
+use wharf_domain::effect::{BusinessKey, EffectClass, EffectState};
+use wharf_domain::fault::Fault;
+use wharf_domain::ids::{IdSource, JobId, TenantId};
+use wharf_domain::manifest::{Route, SecretSlot};
+use wharf_domain::time::{Clock, ManualClock, Timestamp};
+use wharf_egress::{
+    BoundSecret, Egress, EgressConfig, Grant, Ledger, Limits, Live, Origin, Request, Response, Steps, Wire,
+};
+use wharf_store::effects::{self, EffectRow};
+use wharf_store::jobs::{self, Job, NewJob};
+use wharf_store::{Db, tapes};
+
+const WORKER: &str = "worker";
+pub(crate) const LEASE_MS: i64 = 60_000;
+
+#[derive(Default)]
+struct Counted(AtomicU64);
+
+impl IdSource for Counted {
+    fn next(&self, now: Timestamp) -> Uuid {
+        Uuid::from_u64_pair(now.millis() as u64, self.0.fetch_add(1, Ordering::SeqCst))
+    }
+}
+
+pub(crate) struct House {
+    _directory: TempDir,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) db: Db,
+    pub(crate) door: Egress,
+}
+
+impl House {
+    pub(crate) async fn new() -> Self {
+        Self::with(EgressConfig::default(), None).await
+    }
+
+    pub(crate) async fn with(config: EgressConfig, wire: Option<Arc<dyn Wire>>) -> Self {
+        let directory = TempDir::new().expect("directory");
+        let clock = Arc::new(ManualClock::at(1_700_000_000_000));
+        let db = Db::open(&directory.path().join("wharf.db"), clock.clone(), Arc::new(Counted::default()))
+            .await
+            .expect("open");
+        db.migrate().await.expect("migrate");
+        let wire = wire.unwrap_or_else(|| Arc::new(Live::new(&config).expect("wire")));
+        let door = Egress::new(Some(db.clone()), clock.clone(), config, wire);
+        Self { _directory: directory, clock, db, door }
+    }
+
+    pub(crate) fn ledger(&self) -> &Ledger {
+        self.door.ledger().expect("ledger")
+    }
+
+    /// A new job in the hands of a worker.
+    pub(crate) async fn job(&self) -> Job {
+        let mut tx = self.db.begin().await.expect("begin");
+        let lane = format!("lane-{}", tx.ids().next(tx.now()));
+        let job = NewJob::new(tenant(), lane, "test", json!({}));
+        jobs::enqueue(&mut tx, &Actor::Host("test".to_owned()), &job).await.expect("enqueue");
+        tx.commit().await.expect("commit");
+        self.claim().await
+    }
+
+    /// The worker died; the next one has the job, under a higher fence.
+    pub(crate) async fn next_attempt(&self) -> Job {
+        jobs::release(&self.db, WORKER).await.expect("release");
+        self.claim().await
+    }
+
+    async fn claim(&self) -> Job {
+        jobs::claim(&self.db, WORKER, LEASE_MS, 1).await.expect("claim").pop().expect("a job")
+    }
+
+    /// The context of a job that buys a label.
+    pub(crate) fn ctx(&self, job: &Job) -> CallCtx {
+        CallCtx {
+            tenant: tenant(),
+            job: Some(job.id),
+            fence: job.fence,
+            attempt: job.attempt,
+            flow: Some("order/42".to_owned()),
+            business: Some(label()),
+            deadline: self.clock.now().plus(LEASE_MS / 2),
+        }
+    }
+
+    /// Sends as the first step of a call.
+    pub(crate) async fn send(&self, grant: &Grant, ctx: &CallCtx, request: Request) -> Result<Response, Fault> {
+        self.door.send(grant, ctx, &mut Steps::default(), request).await
+    }
+
+    /// The only effect of a job.
+    pub(crate) async fn effect(&self, job: &JobId) -> EffectRow {
+        let mut rows = effects::for_job(&self.db, job).await.expect("effects");
+        assert_eq!(rows.len(), 1, "{rows:?}");
+        rows.remove(0)
+    }
+
+    pub(crate) async fn state(&self, job: &JobId) -> EffectState {
+        self.effect(job).await.state
+    }
+
+    /// Every exchange of a job, as text.
+    pub(crate) async fn tape(&self, job: &JobId) -> Vec<String> {
+        let rows = tapes::for_job(&self.db, &tenant(), job).await.expect("tape");
+        rows.iter().map(|row| row.exchange.to_string()).collect()
+    }
+}
+
+pub(crate) fn tenant() -> TenantId {
+    TenantId::parse("nordic").expect("tenant")
+}
+
+pub(crate) fn label() -> BusinessKey {
+    BusinessKey { effect_type: "buy-label".to_owned(), key: "label:order/42/1".to_owned() }
+}
+
+/// `/buy` is once with a business key, `/find` lookup, `/void` natural, `/rate` and GET are read.
+pub(crate) fn grant(url: &str) -> Grant {
+    let route = |method: &str, path: &str, class: Option<EffectClass>| Route {
+        method: method.to_owned(),
+        path: path.to_owned(),
+        class,
+        effect: None,
+        secret: None,
+        proves_no_effect: None,
+        reason: "test".to_owned(),
+    };
+    let buys = |path, class| Route { effect: Some("buy-label".to_owned()), ..route("POST", path, class) };
+    Grant {
+        tenant: tenant(),
+        connection: "acme".to_owned(),
+        adapter_digest: None,
+        origins: vec![Origin { url: url.to_owned(), allow_private: true }],
+        routes: vec![
+            route("GET", "/get/*", None),
+            route("POST", "/rate", Some(EffectClass::Read)),
+            route("POST", "/void", Some(EffectClass::Natural)),
+            route("POST", "/once", None),
+            buys("/buy", None),
+            buys("/find", Some(EffectClass::Lookup)),
+        ],
+        secrets: BTreeMap::new(),
+        config: BTreeMap::from([("account".to_owned(), "A1B2C3".to_owned())]),
+        limits: Limits::default(),
+    }
+}
+
+/// The grant with a secret on every route.
+pub(crate) fn with_secret(mut grant: Grant, slot: SecretSlot, values: &[(&str, &str)]) -> Grant {
+    let values = values.iter().map(|(k, v)| ((*k).to_owned(), SecretString::from((*v).to_owned()))).collect();
+    grant.secrets.insert("key".to_owned(), BoundSecret { slot, values });
+    for route in &mut grant.routes {
+        route.secret = Some("key".to_owned());
+    }
+    grant
+}
+
+pub(crate) fn post(grant: &Grant, path: &str, body: &str) -> Request {
+    Request {
+        method: "POST".to_owned(),
+        url: format!("{}{path}", grant.origins[0].url),
+        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+        body: Some(Bytes::from(body.to_owned())),
+        timeout_ms: Some(5_000),
+    }
+}
+
+pub(crate) fn get(grant: &Grant, path: &str) -> Request {
+    Request { method: "GET".to_owned(), body: None, headers: vec![], ..post(grant, path, "") }
+}

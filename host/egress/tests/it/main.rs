@@ -1,0 +1,22 @@
+//! The door against partners that misbehave: real sockets on the loopback, a real ledger, a clock that stands still.
+
+#[cfg(test)]
+mod effects;
+#[cfg(test)]
+mod house;
+#[cfg(test)]
+mod ledger;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod offline;
+#[cfg(test)]
+mod partner;
+#[cfg(test)]
+mod repeats;
+#[cfg(test)]
+mod secrets;
+#[cfg(test)]
+mod tls;
+#[cfg(test)]
+mod tokens;
