@@ -1,0 +1,138 @@
+//! One attempt of one job: run the handler under its lease, decide, and finish in one transaction.
+
+use std::sync::Arc;
+
+use thiserror::Error;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
+use wharf_domain::ctx::Actor;
+use wharf_store::StoreError;
+use wharf_store::jobs::{self, Finish, Job};
+
+use crate::decide::{decide, not_settled, panicked, refusal, unknown_kind};
+use crate::handler::{Handler, Verdict};
+use crate::lease;
+use crate::worker::Shared;
+
+/// Why a result was not stored.
+#[derive(Debug, Error)]
+enum NotStored {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the handler panicked while it stored its result")]
+    Panicked,
+}
+
+impl Shared {
+    /// Sees a claimed job through. Whatever goes wrong here, the job itself is safe: its lease runs out.
+    pub(crate) async fn attempt(self: Arc<Self>, job: Job) {
+        let span = tracing::info_span!(
+            "job",
+            tenant = %job.tenant,
+            flow = job.flow.as_ref().map(|flow| flow.as_str()),
+            job = %job.id,
+            kind = %job.kind,
+            attempt = job.attempt,
+        );
+        self.attempt_inner(Arc::new(job)).instrument(span).await;
+    }
+
+    async fn attempt_inner(self: Arc<Self>, job: Arc<Job>) {
+        let handler = self.registry.get(&job.kind);
+        let verdict = match (refusal(&job, self.db.now()), &handler) {
+            (Some(fault), _) => Some(Verdict::Park(fault)),
+            (None, None) => Some(Verdict::Park(unknown_kind(&job.kind))),
+            (None, Some(handler)) => self.run_leased(Arc::clone(handler), &job).await,
+        };
+        if let Some(verdict) = verdict {
+            self.conclude(handler, &job, verdict).await;
+        }
+    }
+
+    /// The handler's verdict; `None` when the lease was lost or the host stops, and the handler is gone.
+    async fn run_leased(&self, handler: Arc<dyn Handler>, job: &Arc<Job>) -> Option<Verdict> {
+        let running = {
+            let job = Arc::clone(job);
+            async move { handler.run(&job).await }.in_current_span()
+        };
+        let mut running = AbortOnDropHandle::new(self.tracker.spawn(running));
+        tokio::select! {
+            biased;
+            result = &mut running => {
+                return Some(result.unwrap_or_else(|_| Verdict::Retry(panicked(&job.kind))));
+            }
+            () = lease::lost(&self.db, job, self.config.lease_ms) => {
+                tracing::warn!("job `{}` lost its lease under fence {}; its attempt is dropped", job.id, job.fence);
+            }
+            () = self.stop_now.cancelled() => {
+                tracing::info!("job `{}` is given back: the host stops", job.id);
+            }
+        }
+        running.abort();
+        // Wait for it, so that nothing of this attempt is still running when the job is given away.
+        let _aborted = running.await;
+        None
+    }
+
+    async fn conclude(&self, handler: Option<Arc<dyn Handler>>, job: &Arc<Job>, verdict: Verdict) {
+        let (verdict, finish) = self.decide(job, verdict);
+        let not_stored = match self.store(handler.clone(), job, verdict, &finish).await {
+            Ok(()) => return report(job, &finish),
+            Err(NotStored::Store(StoreError::LostLease { .. })) => {
+                return tracing::warn!("the result of job `{}` is refused: its lease was lost", job.id);
+            }
+            Err(err) => err,
+        };
+        tracing::error!("failed to store the result of job `{}`: {not_stored}", job.id);
+        let (verdict, finish) = self.decide(job, Verdict::Retry(not_settled(&not_stored.to_string())));
+        // A retry has nothing to settle. Giving up has, so the handler is asked once more.
+        let told = handler.filter(|_| matches!(verdict, Verdict::Park(_)));
+        let mut stored = self.store(told.clone(), job, verdict.clone(), &finish).await;
+        if stored.is_err() && told.is_some() {
+            stored = self.store(None, job, verdict, &finish).await;
+        }
+        match stored {
+            Ok(()) => report(job, &finish),
+            Err(err) => tracing::error!("failed to finish job `{}`, its lease will run out: {err}", job.id),
+        }
+    }
+
+    fn decide(&self, job: &Job, verdict: Verdict) -> (Verdict, Finish) {
+        let mut rng = self.rng.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        decide(job, verdict, self.db.now(), &self.config.backoff, &mut *rng)
+    }
+
+    /// Settles and finishes in one transaction; on a task of its own, so that a panic rolls back and goes no further.
+    async fn store(
+        &self,
+        handler: Option<Arc<dyn Handler>>,
+        job: &Arc<Job>,
+        verdict: Verdict,
+        finish: &Finish,
+    ) -> Result<(), NotStored> {
+        let (db, job, finish) = (self.db.clone(), Arc::clone(job), finish.clone());
+        let actor = Actor::Host(self.config.name.clone());
+        let storing = async move {
+            let mut tx = db.begin().await?;
+            if let Some(handler) = handler {
+                handler.settle(&mut tx, &job, &verdict).await?;
+            }
+            jobs::finish(&mut tx, &actor, &job.id, job.fence, &finish).await?;
+            tx.commit().await
+        };
+        match self.tracker.spawn(storing.in_current_span()).await {
+            Ok(stored) => Ok(stored?),
+            Err(_) => Err(NotStored::Panicked),
+        }
+    }
+}
+
+fn report(job: &Job, finish: &Finish) {
+    match finish {
+        Finish::Done => tracing::info!("job `{}` is done", job.id),
+        Finish::Retry { at, fault } => tracing::warn!("job `{}` failed and runs again at {at}: {fault}", job.id),
+        Finish::Snooze { until, reason } => tracing::info!("job `{}` waits until {until}: {reason}", job.id),
+        Finish::Park { fault } => tracing::error!("job `{}` is parked: {fault}", job.id),
+        Finish::Cancelled { reason } => tracing::info!("job `{}` is cancelled: {reason}", job.id),
+    }
+}

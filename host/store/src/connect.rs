@@ -1,0 +1,166 @@
+//! Opening a SQLite file: settings, version, soundness, and the lock that keeps a second host out.
+
+use std::ffi::OsString;
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+
+use crate::error::{StoreError, is_damage};
+
+/// Older versions have a bug that may damage a file whose write-ahead log is reset while being read
+/// (sqlite.org/wal.html, "The WAL-reset bug").
+const OLDEST_SQLITE: &str = "3.51.3";
+const READERS: u32 = 4;
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The log is cut back to this size after a checkpoint.
+const WAL_BYTES: &str = "67108864";
+
+pub(crate) struct Connected {
+    pub(crate) writer: SqlitePool,
+    pub(crate) readers: SqlitePool,
+    pub(crate) lock: File,
+}
+
+/// Opens the file for one host.
+pub(crate) async fn connect(path: &Path) -> Result<Connected, StoreError> {
+    let lock = lock(path)?;
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        .foreign_keys(true)
+        .synchronous(SqliteSynchronous::Full)
+        .pragma("journal_size_limit", WAL_BYTES);
+    // `query_only`: a read outside a transaction cannot become a write by mistake.
+    let reading = options.clone().pragma("query_only", "ON");
+    let writing = options.journal_mode(SqliteJournalMode::Wal);
+
+    let writer = pool(1, 1).connect_with(writing).await.map_err(|err| damaged_or(path, err))?;
+    check_version(&writer).await?;
+    check_soundness(path, &writer).await?;
+    let readers = pool(0, READERS).connect_with(reading).await.map_err(|err| damaged_or(path, err))?;
+    Ok(Connected { writer, readers, lock })
+}
+
+/// Connections are never closed for age: a new one would parse the schema again.
+fn pool(min: u32, max: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .min_connections(min)
+        .max_connections(max)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+}
+
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let failed = |at: &Path, source| StoreError::File { path: at.to_owned(), source };
+    if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+        std::fs::create_dir_all(directory).map_err(|err| failed(directory, err))?;
+    }
+    let lock_path = lock_path(path);
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&lock_path)
+        .map_err(|err| failed(&lock_path, err))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: path.to_owned(), lock: lock_path }),
+        Err(TryLockError::Error(err)) => Err(failed(&lock_path, err)),
+    }
+}
+
+fn lock_path(path: &Path) -> PathBuf {
+    let mut name = OsString::from(path.as_os_str());
+    name.push(".lock");
+    PathBuf::from(name)
+}
+
+fn damaged_or(path: &Path, err: sqlx::Error) -> StoreError {
+    if is_damage(&err) {
+        return StoreError::Corrupt { path: path.to_owned(), reason: err.to_string() };
+    }
+    StoreError::from(err)
+}
+
+async fn check_version(pool: &SqlitePool) -> Result<(), StoreError> {
+    let found: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(pool).await?;
+    if numbers(&found) < numbers(OLDEST_SQLITE) {
+        return Err(StoreError::OldSqlite { found, wanted: OLDEST_SQLITE });
+    }
+    Ok(())
+}
+
+fn numbers(version: &str) -> Vec<u32> {
+    version.split('.').map(|part| part.parse().unwrap_or(0)).collect()
+}
+
+/// Reads every page once, without the slow comparison of tables with their indexes.
+async fn check_soundness(path: &Path, pool: &SqlitePool) -> Result<(), StoreError> {
+    let verdict: String =
+        sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(pool).await.map_err(|err| damaged_or(path, err))?;
+    if verdict == "ok" {
+        return Ok(());
+    }
+    Err(StoreError::Corrupt { path: path.to_owned(), reason: verdict })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::House;
+
+    #[tokio::test]
+    async fn a_second_host_is_refused_until_the_first_one_closes() {
+        let house = House::new().await;
+        let refused = house.open_again().await.err().expect("refused");
+        assert!(matches!(refused, StoreError::Locked { .. }), "{refused}");
+        assert!(refused.to_string().contains("wharf.db.lock"), "{refused}");
+        house.db.close().await;
+        house.open_again().await.expect("free again");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_no_database_stops_the_start() {
+        let house = House::bare().await;
+        house.db.close().await;
+        std::fs::write(house.path(), b"this was never a database, and it is longer than a header of one")
+            .expect("write");
+        let refused = house.open_again().await.err().expect("refused");
+        assert!(matches!(refused, StoreError::Corrupt { .. }), "{refused}");
+        assert!(refused.to_string().contains("restore a backup"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn a_damaged_page_stops_the_start() {
+        let house = House::new().await;
+        house.db.close().await;
+        let mut bytes = std::fs::read(house.path()).expect("read");
+        let half = bytes.len() / 2;
+        bytes[half..half + 4096].fill(0x5a);
+        std::fs::write(house.path(), bytes).expect("write");
+        let refused = house.open_again().await.err().expect("refused");
+        assert!(matches!(refused, StoreError::Corrupt { .. }), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn the_file_is_opened_with_the_settings_that_keep_it_safe() {
+        let house = House::new().await;
+        let mut tx = house.db.begin().await.expect("begin");
+        let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(tx.conn()).await.expect("mode");
+        let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(tx.conn()).await.expect("sync");
+        let keys: i64 = sqlx::query_scalar("PRAGMA foreign_keys").fetch_one(tx.conn()).await.expect("keys");
+        assert_eq!((mode.as_str(), synchronous, keys), ("wal", 2, 1));
+        let refused = sqlx::query("DELETE FROM job").execute(house.db.reader()).await.expect_err("reader writes");
+        assert!(refused.to_string().contains("readonly"), "{refused}");
+    }
+
+    #[test]
+    fn versions_compare_as_numbers() {
+        assert!(numbers("3.9.0") < numbers("3.51.3"));
+        assert!(numbers("3.51.10") > numbers(OLDEST_SQLITE));
+    }
+}

@@ -1,0 +1,130 @@
+//! Looking at effects without touching them.
+
+use sqlx::sqlite::SqliteRow;
+use wharf_domain::effect::{BusinessKey, EffectState};
+use wharf_domain::ids::{ConnectionId, Digest, EffectId, FlowKey, JobId, TenantId};
+
+use super::{EffectRow, HistoryRow};
+use crate::db::{Db, Tx};
+use crate::error::StoreError;
+use crate::row::Cols;
+
+/// One effect; `None` when there is none.
+pub async fn get(db: &Db, id: &EffectId) -> Result<Option<EffectRow>, StoreError> {
+    let row =
+        sqlx::query("SELECT * FROM effect WHERE id = $1").bind(id.to_string()).fetch_optional(db.reader()).await?;
+    row.as_ref().map(read).transpose()
+}
+
+/// One effect as this transaction sees it.
+pub async fn load(tx: &mut Tx, id: &EffectId) -> Result<Option<EffectRow>, StoreError> {
+    let row = sqlx::query("SELECT * FROM effect WHERE id = $1").bind(id.to_string()).fetch_optional(tx.conn()).await?;
+    row.as_ref().map(read).transpose()
+}
+
+/// The effect that holds a business key; `None` when the key is free (never used, or released).
+pub async fn by_business(
+    db: &Db,
+    tenant: &TenantId,
+    connection: &ConnectionId,
+    business: &BusinessKey,
+) -> Result<Option<EffectRow>, StoreError> {
+    let row = sqlx::query(
+        "SELECT * FROM effect WHERE tenant = $1 AND connection = $2 AND effect_type = $3 AND business_key = $4 \
+         AND released_at IS NULL",
+    )
+    .bind(tenant.as_str())
+    .bind(connection.as_str())
+    .bind(&business.effect_type)
+    .bind(&business.key)
+    .fetch_optional(db.reader())
+    .await?;
+    row.as_ref().map(read).transpose()
+}
+
+const BY_STEP: &str = "SELECT * FROM effect WHERE job = $1 AND step_key = $2";
+
+/// The effect of one step of a job; `None` when the step has not been taken.
+pub async fn by_step(db: &Db, job: &JobId, step_key: &str) -> Result<Option<EffectRow>, StoreError> {
+    let row = sqlx::query(BY_STEP).bind(job.to_string()).bind(step_key).fetch_optional(db.reader()).await?;
+    row.as_ref().map(read).transpose()
+}
+
+pub(super) async fn by_step_in(tx: &mut Tx, job: &JobId, step_key: &str) -> Result<Option<EffectRow>, StoreError> {
+    let row = sqlx::query(BY_STEP).bind(job.to_string()).bind(step_key).fetch_optional(tx.conn()).await?;
+    row.as_ref().map(read).transpose()
+}
+
+/// Every effect of one flow, oldest first.
+pub async fn for_flow(db: &Db, tenant: &TenantId, flow: &FlowKey) -> Result<Vec<EffectRow>, StoreError> {
+    let rows = sqlx::query("SELECT * FROM effect WHERE tenant = $1 AND flow = $2 ORDER BY created_at, id")
+        .bind(tenant.as_str())
+        .bind(flow.as_str())
+        .fetch_all(db.reader())
+        .await?;
+    rows.iter().map(read).collect()
+}
+
+/// Every effect one job works on, oldest first.
+pub async fn for_job(db: &Db, job: &JobId) -> Result<Vec<EffectRow>, StoreError> {
+    let rows = sqlx::query("SELECT * FROM effect WHERE job = $1 ORDER BY created_at, id")
+        .bind(job.to_string())
+        .fetch_all(db.reader())
+        .await?;
+    rows.iter().map(read).collect()
+}
+
+/// The life of one effect, oldest first.
+pub async fn history(db: &Db, id: &EffectId) -> Result<Vec<HistoryRow>, StoreError> {
+    let rows = sqlx::query("SELECT * FROM effect_history WHERE effect = $1 ORDER BY seq")
+        .bind(id.to_string())
+        .fetch_all(db.reader())
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let cols = Cols(row);
+            Ok(HistoryRow {
+                seq: cols.int("seq")?,
+                at: cols.time("at")?,
+                from: cols.opt_text("from_state")?.map(|text| state("from_state", &text)).transpose()?,
+                to: state("to_state", &cols.text("to_state")?)?,
+                actor: cols.text("actor")?,
+                fence: cols.int("fence")?,
+                note: cols.opt_text("note")?,
+            })
+        })
+        .collect()
+}
+
+fn state(column: &'static str, text: &str) -> Result<EffectState, StoreError> {
+    EffectState::parse(text).ok_or_else(|| StoreError::Decode { column, reason: format!("`{text}` is not a state") })
+}
+
+pub(super) fn read(row: &SqliteRow) -> Result<EffectRow, StoreError> {
+    let cols = Cols(row);
+    Ok(EffectRow {
+        id: cols.parse("id", EffectId::parse)?,
+        tenant: cols.tenant()?,
+        connection: cols.parse("connection", |text| ConnectionId::parse(text))?,
+        adapter_digest: cols.opt_text("adapter_digest")?.map(Digest::from_text),
+        job: cols.job("job")?,
+        flow: cols.flow()?,
+        step_key: cols.text("step_key")?,
+        effect_type: cols.opt_text("effect_type")?,
+        business_key: cols.opt_text("business_key")?,
+        route: cols.text("route")?,
+        class: cols.name("class")?,
+        state: state("state", &cols.text("state")?)?,
+        request_digest: Digest::from_text(cols.text("request_digest")?),
+        fence: cols.int("fence")?,
+        attempt: cols.count("attempt")?,
+        send_deadline: cols.opt_time("send_deadline")?,
+        response: cols.opt_json("response")?,
+        outcome: cols.opt_json("outcome")?,
+        fault: cols.opt_json("fault")?,
+        absent_since: cols.opt_time("absent_since")?,
+        released_at: cols.opt_time("released_at")?,
+        created_at: cols.time("created_at")?,
+        updated_at: cols.time("updated_at")?,
+    })
+}

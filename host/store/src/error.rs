@@ -1,0 +1,73 @@
+//! What can go wrong between the host and its database.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+use wharf_domain::effect::EffectState;
+use wharf_domain::ids::{EffectId, FlowKey, JobId};
+
+/// A failure of the store. `LostLease`, `Moved` and `Stale` mean that someone else was faster: drop the work, the
+/// winner does it. `Full` and `Sql` may pass; the others need a person.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    #[error("the database is not migrated: `{missing}` is missing; run `wharf migrate`")]
+    NotMigrated { missing: String },
+    #[error("the database was migrated by a newer version: `{name}` is not known here; start that version")]
+    NewerSchema { name: String },
+    #[error("migration `{name}` was changed after it was applied; a released migration is never edited")]
+    ChangedMigration { name: String },
+    #[error("the database `{}` is in use by another host (lock file `{}`); stop it first", path.display(), lock.display())]
+    Locked { path: PathBuf, lock: PathBuf },
+    #[error("the database `{}` is damaged: {reason}; restore a backup or move the file away", path.display())]
+    Corrupt { path: PathBuf, reason: String },
+    #[error("SQLite {found} is too old; at least {wanted} is needed")]
+    OldSqlite { found: String, wanted: &'static str },
+    #[error("failed to use `{}`: {source}", path.display())]
+    File { path: PathBuf, source: std::io::Error },
+    #[error("the disk is full: nothing was written; free space and repeat")]
+    Full,
+    #[error("the lease of job `{job}` was lost: another worker has it")]
+    LostLease { job: JobId },
+    #[error("effect `{effect}` is `{}` by now", now.as_str())]
+    Moved { effect: EffectId, now: EffectState },
+    #[error("an effect may not go from `{}` to `{}`", from.as_str(), to.as_str())]
+    Forbidden { from: EffectState, to: EffectState },
+    #[error("flow `{key}` was changed meanwhile: it is no longer at version {expected}")]
+    Stale { key: FlowKey, expected: i64 },
+    #[error("the {what} `{id}` does not exist")]
+    NotFound { what: &'static str, id: String },
+    #[error("the {what} `{id}` is {state}: {rule}")]
+    Refused { what: &'static str, id: String, state: String, rule: &'static str },
+    #[error("{wanted} bytes of key-value storage are needed but `{connection}` has {quota}; raise `kv_bytes`")]
+    OverQuota { connection: String, wanted: u64, quota: u64 },
+    #[error("column `{column}` holds a value this version cannot read: {reason}")]
+    Decode { column: &'static str, reason: String },
+    #[error("failed to write a value as JSON: {0}")]
+    Encode(#[from] serde_json::Error),
+    #[error("the database failed: {0}")]
+    Sql(#[source] sqlx::Error),
+}
+
+/// Primary result codes of SQLite (sqlite.org/rescode.html).
+const SQLITE_FULL: i32 = 13;
+const SQLITE_CORRUPT: i32 = 11;
+const SQLITE_NOTADB: i32 = 26;
+
+/// The primary result code; the extended one has more bits above the lowest eight.
+fn primary_code(err: &sqlx::Error) -> Option<i32> {
+    err.as_database_error()?.code()?.parse::<i32>().ok().map(|code| code & 0xff)
+}
+
+/// Does this error say that the file is not a sound database?
+pub(crate) fn is_damage(err: &sqlx::Error) -> bool {
+    matches!(primary_code(err), Some(SQLITE_CORRUPT | SQLITE_NOTADB))
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(err: sqlx::Error) -> Self {
+        match primary_code(&err) {
+            Some(SQLITE_FULL) => Self::Full,
+            _ => Self::Sql(err),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Reading columns into typed values. A value this version cannot read is an error that names the column.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+use wharf_domain::ids::{FlowKey, JobId, TenantId};
+use wharf_domain::time::Timestamp;
+
+use crate::error::StoreError;
+
+/// One row, read by column name.
+pub(crate) struct Cols<'r>(pub(crate) &'r SqliteRow);
+
+impl Cols<'_> {
+    pub(crate) fn text(&self, column: &'static str) -> Result<String, StoreError> {
+        Ok(self.0.try_get(column)?)
+    }
+
+    pub(crate) fn opt_text(&self, column: &'static str) -> Result<Option<String>, StoreError> {
+        Ok(self.0.try_get(column)?)
+    }
+
+    pub(crate) fn bytes(&self, column: &'static str) -> Result<Vec<u8>, StoreError> {
+        Ok(self.0.try_get(column)?)
+    }
+
+    pub(crate) fn int(&self, column: &'static str) -> Result<i64, StoreError> {
+        Ok(self.0.try_get(column)?)
+    }
+
+    /// A count: never negative.
+    pub(crate) fn count<T: TryFrom<i64>>(&self, column: &'static str) -> Result<T, StoreError> {
+        let value = self.int(column)?;
+        T::try_from(value).map_err(|_| StoreError::Decode { column, reason: format!("`{value}` is out of range") })
+    }
+
+    pub(crate) fn time(&self, column: &'static str) -> Result<Timestamp, StoreError> {
+        self.int(column).map(Timestamp::from_millis)
+    }
+
+    pub(crate) fn opt_time(&self, column: &'static str) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.0.try_get::<Option<i64>, _>(column)?.map(Timestamp::from_millis))
+    }
+
+    pub(crate) fn json<T: DeserializeOwned>(&self, column: &'static str) -> Result<T, StoreError> {
+        from_json(column, &self.text(column)?)
+    }
+
+    pub(crate) fn opt_json<T: DeserializeOwned>(&self, column: &'static str) -> Result<Option<T>, StoreError> {
+        self.opt_text(column)?.map(|text| from_json(column, &text)).transpose()
+    }
+
+    /// A text with a form of its own: an id, a state.
+    pub(crate) fn parse<T, E: std::fmt::Display>(
+        &self,
+        column: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<T, StoreError> {
+        parse(&self.text(column)?).map_err(|err| StoreError::Decode { column, reason: err.to_string() })
+    }
+
+    pub(crate) fn tenant(&self) -> Result<TenantId, StoreError> {
+        self.parse("tenant", |text| TenantId::parse(text))
+    }
+
+    pub(crate) fn job(&self, column: &'static str) -> Result<JobId, StoreError> {
+        self.parse(column, JobId::parse)
+    }
+
+    pub(crate) fn flow(&self) -> Result<Option<FlowKey>, StoreError> {
+        Ok(self.opt_text("flow")?.map(FlowKey::from_text))
+    }
+
+    /// A unit variant stored by its serde name.
+    pub(crate) fn name<T: DeserializeOwned>(&self, column: &'static str) -> Result<T, StoreError> {
+        serde_json::from_value(serde_json::Value::String(self.text(column)?))
+            .map_err(|err| StoreError::Decode { column, reason: err.to_string() })
+    }
+}
+
+fn from_json<T: DeserializeOwned>(column: &'static str, text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|err| StoreError::Decode { column, reason: err.to_string() })
+}
+
+/// JSON text of a value, for a TEXT column.
+pub(crate) fn json<T: Serialize>(value: &T) -> Result<String, StoreError> {
+    Ok(serde_json::to_string(value)?)
+}
+
+pub(crate) fn opt_json<T: Serialize>(value: Option<&T>) -> Result<Option<String>, StoreError> {
+    value.map(json).transpose()
+}
+
+/// The serde name of a unit variant, e.g. `critical`.
+pub(crate) fn name<T: Serialize>(value: &T) -> Result<String, StoreError> {
+    match serde_json::to_value(value)? {
+        serde_json::Value::String(text) => Ok(text),
+        other => Err(StoreError::Decode { column: "name", reason: format!("`{other}` is not a plain name") }),
+    }
+}
