@@ -1,0 +1,111 @@
+//! One Odoo behind the door: the grant, and a call of a model's method.
+
+use std::collections::BTreeMap;
+
+use secrecy::SecretString;
+use serde_json::Value;
+use wharf_domain::ctx::CallCtx;
+use wharf_domain::fault::Fault;
+use wharf_domain::manifest::{Route, SecretSlot};
+use wharf_egress::{BoundSecret, Egress, Grant, Limits, Origin, Request, Response, Steps};
+
+use crate::fault::repeatable;
+use crate::{OdooConfig, json2, routes};
+
+/// Odoo takes 128 MiB; a label is far smaller.
+const MAX_REQUEST: usize = 48 << 20;
+const MAX_RESPONSE: usize = 48 << 20;
+/// A grant counts requests per operation.
+const MAX_REQUESTS: u32 = 200;
+
+/// A key or a session, bound to one database and one table of routes.
+pub(crate) struct Client {
+    egress: Egress,
+    grant: Grant,
+    origin: String,
+    database: String,
+    company: Option<i64>,
+}
+
+/// The calls of one operation: they share the step count, so a repeated operation finds its settled steps.
+pub(crate) struct Operation<'a> {
+    client: &'a Client,
+    ctx: &'a CallCtx,
+    steps: Steps,
+}
+
+impl Client {
+    pub(crate) fn new(egress: Egress, config: &OdooConfig, routes: Vec<Route>) -> Self {
+        let slot = SecretSlot::Header { header: "authorization".to_owned(), format: "bearer {value}".to_owned() };
+        let values = BTreeMap::from([("value".to_owned(), config.api_key.clone())]);
+        let secrets = BTreeMap::from([(routes::KEY_SLOT.to_owned(), BoundSecret { slot, values })]);
+        Self::with(egress, config, routes, secrets)
+    }
+
+    /// A client for the web session routes; without a cookie it can only authenticate.
+    pub(crate) fn session(egress: Egress, config: &OdooConfig, cookie: Option<SecretString>) -> Self {
+        let slot = SecretSlot::Header { header: "cookie".to_owned(), format: "session_id={value}".to_owned() };
+        let name = cookie.is_some().then_some(routes::COOKIE_SLOT);
+        let secrets = cookie
+            .map(|value| {
+                let values = BTreeMap::from([("value".to_owned(), value)]);
+                (routes::COOKIE_SLOT.to_owned(), BoundSecret { slot, values })
+            })
+            .into_iter()
+            .collect();
+        Self::with(egress, config, routes::session(name), secrets)
+    }
+
+    fn with(egress: Egress, config: &OdooConfig, routes: Vec<Route>, secrets: BTreeMap<String, BoundSecret>) -> Self {
+        let origin = config.url.trim_end_matches('/').to_owned();
+        let grant = Grant {
+            tenant: config.tenant.clone(),
+            connection: "odoo".to_owned(),
+            adapter_digest: None,
+            origins: vec![Origin { url: origin.clone(), allow_private: config.allow_private_address }],
+            routes,
+            secrets,
+            config: BTreeMap::new(),
+            limits: Limits {
+                max_requests: MAX_REQUESTS,
+                max_request_bytes: MAX_REQUEST,
+                max_response_bytes: MAX_RESPONSE,
+            },
+        };
+        Self { egress, grant, origin, database: config.database.clone(), company: config.company }
+    }
+
+    pub(crate) fn operation<'a>(&'a self, ctx: &'a CallCtx) -> Operation<'a> {
+        Operation { client: self, ctx, steps: Steps::default() }
+    }
+
+    pub(crate) fn database(&self) -> &str {
+        &self.database
+    }
+
+    pub(crate) fn origin(&self) -> &str {
+        &self.origin
+    }
+}
+
+impl Operation<'_> {
+    /// Calls `model.method` with named arguments, in the tenant's company. Gives the bare return value.
+    pub(crate) async fn call(&mut self, model: &str, method: &str, args: Value) -> Result<Value, Fault> {
+        let client = self.client;
+        let args = json2::in_company(args, client.company);
+        let request = json2::request(&client.origin, &client.database, model, method, &args);
+        let response = self.send(request).await?;
+        json2::answer(&format!("{model}.{method}"), &client.database, &response)
+    }
+
+    /// Requests of this operation that really left; answers out of the journal are not counted.
+    pub(crate) fn sent(&self) -> usize {
+        self.steps.requests.len()
+    }
+
+    /// Sends a request of another shape.
+    pub(crate) async fn send(&mut self, request: Request) -> Result<Response, Fault> {
+        let client = self.client;
+        client.egress.send(&client.grant, self.ctx, &mut self.steps, request).await.map_err(repeatable)
+    }
+}

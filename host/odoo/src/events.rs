@@ -1,0 +1,4 @@
+//! Where the ERP's events come from: the outbox, or polling.
+
+pub(crate) mod outbox;
+pub(crate) mod poll;
