@@ -1,0 +1,3 @@
+//! What outside systems post to us.
+
+pub(crate) mod odoo;

@@ -1,0 +1,36 @@
+//! The only room with wasmtime. It loads adapters, runs one call in one fresh store under limits, and turns what
+//! happened into a canonical result or a typed fault.
+//!
+//! A trap, a limit or a deadline is a fault with blame `guest`: never a panic, never a poisoned host.
+
+mod artifact;
+mod call;
+mod caps;
+pub mod engine;
+mod fault;
+mod guest;
+pub mod inspect;
+pub mod limits;
+pub mod manifest;
+pub mod package;
+pub mod roles;
+mod services;
+
+pub use call::{Adapter, LoadError, Sandbox, SandboxConfig};
+pub use limits::Limits;
+pub use roles::Connection;
+pub use services::{HostServices, HttpAsk, KvScope, LocalServices};
+
+/// Bindings generated from `wit/`. One world names everything; what an adapter exports is probed one by one.
+mod bindings {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        world: "wharf:worlds/carrier",
+        imports: {
+            "wharf:log/logger.write": trappable,
+            "wharf:clock/wall.now-ms": trappable,
+            default: async | trappable,
+        },
+        exports: { default: async },
+    });
+}

@@ -1,0 +1,180 @@
+//! The manifest inside a component: one custom section at the top level, JSON, written by `adapter build`.
+//!
+//! Only the top level counts: a nested module could carry a section of the same name. Two sections are refused.
+
+use thiserror::Error;
+use wasm_encoder::{ComponentSection, CustomSection};
+use wasmparser::{Encoding, Parser, Payload};
+use wharf_domain::manifest::Manifest;
+
+/// Name of the custom section.
+pub const SECTION: &str = "wharf:manifest";
+
+/// Why a manifest cannot be used.
+#[derive(Debug, Error)]
+pub enum ManifestError {
+    #[error("`{file}`: {detail}")]
+    Toml { file: String, detail: String },
+    #[error("the file is not a WebAssembly component: {0}")]
+    NotAComponent(String),
+    #[error("the component carries no manifest; build it with `wharf adapter build`")]
+    Missing,
+    #[error("the component carries more than one manifest")]
+    Twice,
+    #[error("the embedded manifest is not readable: {0}")]
+    Json(String),
+    #[error("manifest: {0}")]
+    Rule(String),
+}
+
+/// Reads `adapter.toml`. Unknown keys are errors that name the key.
+pub fn from_toml(file: &str, text: &str) -> Result<Manifest, ManifestError> {
+    let manifest: Manifest =
+        toml::from_str(text).map_err(|e| ManifestError::Toml { file: file.to_owned(), detail: e.to_string() })?;
+    check(&manifest)?;
+    Ok(manifest)
+}
+
+/// Reads the manifest out of a component.
+pub fn read(component: &[u8]) -> Result<Manifest, ManifestError> {
+    let mut found: Option<Vec<u8>> = None;
+    let mut depth = 0_u32;
+    for payload in Parser::new(0).parse_all(component) {
+        match payload.map_err(|e| ManifestError::NotAComponent(e.message().to_owned()))? {
+            Payload::Version { encoding, .. } => {
+                if depth == 0 && encoding != Encoding::Component {
+                    return Err(ManifestError::NotAComponent("it is a core module".to_owned()));
+                }
+                depth += 1;
+            }
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::CustomSection(section)
+                if depth == 1 && section.name() == SECTION && found.replace(section.data().to_vec()).is_some() =>
+            {
+                return Err(ManifestError::Twice);
+            }
+            _ => {}
+        }
+    }
+    let bytes = found.ok_or(ManifestError::Missing)?;
+    let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|e| ManifestError::Json(e.to_string()))?;
+    check(&manifest)?;
+    Ok(manifest)
+}
+
+/// The component with `manifest` appended. Refuses one that has a manifest already.
+pub fn embed(component: &[u8], manifest: &Manifest) -> Result<Vec<u8>, ManifestError> {
+    match read(component) {
+        Err(ManifestError::Missing) => {}
+        Ok(_) => return Err(ManifestError::Twice),
+        Err(other) => return Err(other),
+    }
+    check(manifest)?;
+    let data = serde_json::to_vec(manifest).map_err(|e| ManifestError::Json(e.to_string()))?;
+    let mut out = component.to_vec();
+    CustomSection { name: SECTION.into(), data: data.into() }.append_to_component(&mut out);
+    Ok(out)
+}
+
+/// Rules a schema cannot say.
+fn check(manifest: &Manifest) -> Result<(), ManifestError> {
+    let rule = |text: String| Err(ManifestError::Rule(text));
+    let name_ok = !manifest.name.is_empty()
+        && manifest.name.len() <= 63
+        && manifest.name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if !name_ok {
+        return rule(format!("`name` is `{}`; use a-z, 0-9 and `-`, at most 63 characters", manifest.name));
+    }
+    for endpoint in &manifest.endpoints {
+        let url = url::Url::parse(&endpoint.origin).ok();
+        let fine = url.is_some_and(|u| u.scheme() == "https" && u.path() == "/" && u.query().is_none());
+        if !fine || endpoint.origin.ends_with('/') {
+            return rule(format!("`endpoints.origin` is `{}`; it must be `https://host[:port]`", endpoint.origin));
+        }
+    }
+    for (i, route) in manifest.routes.iter().enumerate() {
+        if !route.path.starts_with('/') || route.path.contains(['?', '#']) {
+            return rule(format!("`routes[{i}].path` is `{}`; it must start with `/` and hold no query", route.path));
+        }
+        if route.method.is_empty() || !route.method.bytes().all(|b| b.is_ascii_uppercase()) {
+            return rule(format!("`routes[{i}].method` is `{}`; write it in upper case", route.method));
+        }
+        if let Some(slot) = &route.secret
+            && !manifest.secrets.contains_key(slot)
+        {
+            return rule(format!("`routes[{i}].secret` names `{slot}`, which `secrets` does not declare"));
+        }
+    }
+    for (function, text) in &manifest.examples {
+        // `@file` is replaced by the file's content when the adapter is built.
+        if text.starts_with('@') {
+            continue;
+        }
+        if let Err(e) = serde_json::from_str::<serde_json::Value>(text) {
+            return rule(format!("`examples.{function}` is not JSON: {e}"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOML: &str = r#"
+name = "acme"
+version = "1.0.0"
+description = "a carrier"
+publisher = "ACME"
+licence = "Apache-2.0"
+[[endpoints]]
+environment = "test"
+origin = "https://api.example.com"
+[[routes]]
+method = "POST"
+path = "/ship"
+effect = "buy-label"
+class = "lookup"
+reason = "buys labels"
+"#;
+
+    fn empty_component() -> Vec<u8> {
+        wasm_encoder::Component::new().finish()
+    }
+
+    #[test]
+    fn a_manifest_survives_embedding() {
+        let manifest = from_toml("adapter.toml", TOML).expect("manifest");
+        let bytes = embed(&empty_component(), &manifest).expect("embedded");
+        assert_eq!(read(&bytes).expect("read"), manifest);
+        assert!(matches!(embed(&bytes, &manifest), Err(ManifestError::Twice)));
+    }
+
+    #[test]
+    fn unknown_keys_and_broken_rules_name_the_key() {
+        let err = from_toml("adapter.toml", &TOML.replace("reason", "raeson")).expect_err("unknown key");
+        assert!(err.to_string().contains("raeson"), "{err}");
+        let err = from_toml("adapter.toml", &TOML.replace("\"/ship\"", "\"ship\"")).expect_err("path");
+        assert!(err.to_string().contains("routes[0].path"), "{err}");
+        let err = from_toml("adapter.toml", &TOML.replace("https://", "http://")).expect_err("origin");
+        assert!(err.to_string().contains("endpoints.origin"), "{err}");
+    }
+
+    #[test]
+    fn what_is_not_a_component_says_so() {
+        assert!(matches!(read(b"hello"), Err(ManifestError::NotAComponent(_))));
+        assert!(matches!(read(&wasm_encoder::Module::new().finish()), Err(ManifestError::NotAComponent(_))));
+        assert!(matches!(read(&empty_component()), Err(ManifestError::Missing)));
+    }
+
+    #[test]
+    fn a_manifest_in_a_nested_component_does_not_count() {
+        let manifest = from_toml("adapter.toml", TOML).expect("manifest");
+        let mut nested = wasm_encoder::Component::new();
+        let data = serde_json::to_vec(&manifest).expect("json");
+        nested.section(&CustomSection { name: SECTION.into(), data: data.into() });
+        let mut outer = wasm_encoder::Component::new();
+        outer.section(&wasm_encoder::NestedComponentSection(&nested));
+        assert!(matches!(read(&outer.finish()), Err(ManifestError::Missing)));
+    }
+}

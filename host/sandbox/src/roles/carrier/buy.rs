@@ -1,0 +1,138 @@
+//! Buying a label once. What an earlier attempt did is settled before anything is sent: by the journaled answer, by
+//! asking the carrier for our reference, or by a person.
+
+use wharf_domain::ctx::CallCtx;
+use wharf_domain::effect::{BusinessKey, EffectClass};
+use wharf_domain::fault::{Blame, EffectCertainty, Fault, FaultKind, Retry};
+use wharf_domain::shipment::{Shipment, ShipmentRequest};
+use wharf_domain::time::Timestamp;
+use wharf_egress::Ledger;
+use wharf_egress::ledger::{Absent, Standing};
+use wharf_store::effects::EffectRow;
+
+use super::v0_1;
+use crate::roles::Connection;
+
+/// `create-shipment`, at most once per `ctx.business`.
+pub(super) async fn buy(connection: &Connection, ctx: &CallCtx, request: &ShipmentRequest) -> Result<Shipment, Fault> {
+    let (Some(_), Some(ledger)) = (&ctx.business, connection.services.ledger()) else {
+        return v0_1::create(connection, ctx, request).await.0;
+    };
+    let buyer = Buyer { connection, ctx, ledger, request };
+    match ledger.standing(ctx, &connection.grant.connection).await? {
+        // A journaled answer is replayed inside `send`, so the guest reads it again as if it had just arrived.
+        Standing::Clear | Standing::Journaled { .. } => buyer.create().await,
+        Standing::Outcome { value, .. } => shipment(value),
+        Standing::InProgress { .. } => Err(wait("another worker is buying this label", 1_000)),
+        Standing::Parked { effect } => Err(parked(&effect)),
+        Standing::Uncertain { effect } => buyer.settle(&effect).await,
+    }
+}
+
+struct Buyer<'a> {
+    connection: &'a Connection,
+    ctx: &'a CallCtx,
+    ledger: &'a Ledger,
+    request: &'a ShipmentRequest,
+}
+
+impl Buyer<'_> {
+    async fn create(&self) -> Result<Shipment, Fault> {
+        let result = v0_1::create(self.connection, self.ctx, self.request).await.0;
+        let standing = self.ledger.standing(self.ctx, &self.connection.grant.connection).await?;
+        match (result, standing) {
+            (Ok(shipment), Standing::Journaled { effect }) => {
+                self.ledger.save_outcome(&effect, &json(&shipment)?).await?;
+                Ok(shipment)
+            }
+            (Ok(shipment), _) => Ok(shipment),
+            // The wire says success and the guest cannot use it (an empty 200, a trap, broken data): money may be gone.
+            (Err(fault), Standing::Journaled { effect }) => {
+                self.ledger.mark_uncertain(self.ctx, &effect, &fault).await?;
+                Err(unknown(&fault, self.ledger.settle_ms()))
+            }
+            (Err(fault), Standing::Uncertain { .. }) => Err(unknown(&fault, self.ledger.settle_ms())),
+            (Err(fault), Standing::Parked { effect }) => {
+                tracing::warn!(effect = %effect.id, code = %fault.code, "label purchase parked");
+                Err(parked(&effect))
+            }
+            (Err(fault), _) => Err(fault),
+        }
+    }
+
+    /// Asks the carrier what became of the earlier request.
+    async fn settle(&self, effect: &EffectRow) -> Result<Shipment, Fault> {
+        if effect.class != EffectClass::Lookup {
+            let fault = Fault::new(
+                FaultKind::OutcomeUnknown,
+                "effect.no-lookup",
+                "the answer was lost and the carrier offers no lookup",
+                Blame::Partner,
+            );
+            self.ledger.park(self.ctx, effect, &fault).await?;
+            return Err(parked(effect));
+        }
+        let effect = self.ledger.reconcile_start(self.ctx, effect).await?;
+        // A lookup is a read of its own: it must not claim the purchase's key.
+        let reading = CallCtx { business: None::<BusinessKey>, ..self.ctx.clone() };
+        match v0_1::find(self.connection, &reading, &self.request.reference).await.0 {
+            Ok(Some(shipment)) => {
+                self.ledger.found(self.ctx, &effect, json(&shipment)?).await?;
+                tracing::info!(effect = %effect.id, tracking = %shipment.tracking_number, "lost label found again");
+                Ok(shipment)
+            }
+            Ok(None) => match self.ledger.absent(self.ctx, &effect).await? {
+                Absent::Resend => self.create().await,
+                Absent::WaitUntil(at) => Err(wait_until(at, self.connection.services.now())),
+            },
+            Err(fault) if matches!(fault.retry, Retry::Later { .. }) => {
+                self.ledger.mark_uncertain(self.ctx, &effect, &fault).await?;
+                Err(unknown(&fault, self.ledger.settle_ms()))
+            }
+            Err(fault) => {
+                self.ledger.park(self.ctx, &effect, &fault).await?;
+                Err(parked(&effect))
+            }
+        }
+    }
+}
+
+fn shipment(value: serde_json::Value) -> Result<Shipment, Fault> {
+    serde_json::from_value(value).map_err(|e| {
+        let message = format!("the stored shipment cannot be read: {e}");
+        Fault::new(FaultKind::DataOutOfContract, "effect.outcome", message, Blame::Host)
+            .with_effect(EffectCertainty::Done)
+    })
+}
+
+fn json(shipment: &Shipment) -> Result<serde_json::Value, Fault> {
+    super::super::output(shipment)
+}
+
+/// Nobody knows yet; the host looks again by itself.
+fn unknown(cause: &Fault, after_ms: i64) -> Fault {
+    let mut fault = cause.clone();
+    fault.kind = FaultKind::OutcomeUnknown;
+    fault.effect = EffectCertainty::Maybe;
+    let named = match cause.retry {
+        Retry::Later { after_ms } => after_ms,
+        _ => None,
+    };
+    fault.retry = Retry::Later { after_ms: Some(named.unwrap_or_default().max(u64::try_from(after_ms).unwrap_or(0))) };
+    fault
+}
+
+fn wait_until(at: Timestamp, now: Timestamp) -> Fault {
+    wait("the carrier does not know our reference yet", at.since(now).max(1))
+}
+
+fn wait(message: &str, ms: i64) -> Fault {
+    Fault::new(FaultKind::OutcomeUnknown, "effect.settling", message, Blame::Partner)
+        .with_retry(Retry::Later { after_ms: u64::try_from(ms).ok() })
+}
+
+/// A person must look.
+fn parked(effect: &EffectRow) -> Fault {
+    let message = format!("effect `{}` is parked: nobody knows whether the label was bought", effect.id);
+    Fault::new(FaultKind::OutcomeUnknown, "effect.parked", message, Blame::Partner).with_retry(Retry::Never)
+}

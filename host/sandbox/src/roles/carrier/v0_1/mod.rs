@@ -1,0 +1,166 @@
+//! `wharf:carrier@0.1`: one file for the calls, one for the shapes.
+
+pub(crate) mod convert;
+
+use serde::Deserialize;
+use serde_json::Value;
+use wharf_domain::ctx::CallCtx;
+use wharf_domain::fault::Fault;
+use wharf_domain::rate::{RateAnswer, RateRequest};
+use wharf_domain::shipment::{Shipment, ShipmentRequest, Voided};
+use wharf_domain::tracking::TrackResult;
+
+use crate::bindings::exports::wharf::carrier::{labels, rates, tracking};
+use crate::call::Trail;
+use crate::guest::missing_ability;
+use crate::roles::{Connection, input, output};
+
+type Answer<T> = (Result<T, Fault>, Trail);
+
+pub(crate) async fn rate(connection: &Connection, ctx: &CallCtx, request: &RateRequest) -> Answer<RateAnswer> {
+    let Ok(indices) = rates::GuestIndices::new(connection.adapter.pre()) else {
+        return (Err(missing_ability(&connection.adapter.name, "wharf:carrier/rates")), Trail::empty());
+    };
+    let (context, request) = (connection.context(ctx), convert::rate_request(request));
+    let (result, trail) = connection
+        .enter(ctx, move |store, instance| {
+            Box::pin(async move {
+                let guest = indices.load(&mut *store, instance)?;
+                guest.call_rate(&mut *store, &context, &request).await
+            })
+        })
+        .await;
+    (canonical(result, convert::rate_answer), trail)
+}
+
+pub(crate) async fn create(connection: &Connection, ctx: &CallCtx, request: &ShipmentRequest) -> Answer<Shipment> {
+    let Ok(indices) = labels::GuestIndices::new(connection.adapter.pre()) else {
+        return (Err(missing_ability(&connection.adapter.name, "wharf:carrier/labels")), Trail::empty());
+    };
+    let (context, request) = (connection.context(ctx), convert::shipment_request(request));
+    let (result, trail) = connection
+        .enter(ctx, move |store, instance| {
+            Box::pin(async move {
+                let guest = indices.load(&mut *store, instance)?;
+                guest.call_create_shipment(&mut *store, &context, &request).await
+            })
+        })
+        .await;
+    (canonical(result, convert::shipment), trail)
+}
+
+pub(crate) async fn find(connection: &Connection, ctx: &CallCtx, reference: &str) -> Answer<Option<Shipment>> {
+    let Ok(indices) = labels::GuestIndices::new(connection.adapter.pre()) else {
+        return (Err(missing_ability(&connection.adapter.name, "wharf:carrier/labels")), Trail::empty());
+    };
+    let (context, reference) = (connection.context(ctx), reference.to_owned());
+    let (result, trail) = connection
+        .enter(ctx, move |store, instance| {
+            Box::pin(async move {
+                let guest = indices.load(&mut *store, instance)?;
+                guest.call_find_by_reference(&mut *store, &context, &reference).await
+            })
+        })
+        .await;
+    (canonical(result, |s| s.map(convert::shipment).transpose()), trail)
+}
+
+pub(crate) async fn void(connection: &Connection, ctx: &CallCtx, id: &str) -> Answer<Voided> {
+    let Ok(indices) = labels::GuestIndices::new(connection.adapter.pre()) else {
+        return (Err(missing_ability(&connection.adapter.name, "wharf:carrier/labels")), Trail::empty());
+    };
+    let (context, id) = (connection.context(ctx), id.to_owned());
+    let (result, trail) = connection
+        .enter(ctx, move |store, instance| {
+            Box::pin(async move {
+                let guest = indices.load(&mut *store, instance)?;
+                guest.call_void(&mut *store, &context, &id).await
+            })
+        })
+        .await;
+    let voided = |v: labels::Voided| Ok(Voided { carrier_shipment_id: v.carrier_shipment_id, already: v.already });
+    (canonical(result, voided), trail)
+}
+
+pub(crate) async fn track(connection: &Connection, ctx: &CallCtx, numbers: &[String]) -> Answer<Vec<TrackResult>> {
+    let Ok(indices) = tracking::GuestIndices::new(connection.adapter.pre()) else {
+        return (Err(missing_ability(&connection.adapter.name, "wharf:carrier/tracking")), Trail::empty());
+    };
+    let (context, numbers) = (connection.context(ctx), numbers.to_vec());
+    let (result, trail) = connection
+        .enter(ctx, move |store, instance| {
+            Box::pin(async move {
+                let guest = indices.load(&mut *store, instance)?;
+                guest.call_track(&mut *store, &context, &numbers).await
+            })
+        })
+        .await;
+
+    let all = |r: Vec<tracking::TrackResult>| Ok(r.into_iter().map(convert::track_result).collect());
+    (canonical(result, all), trail)
+}
+
+/// Guest result to canonical result: a guest's fault and a result that breaks the contract both become faults.
+fn canonical<W, T>(
+    result: Result<Result<W, convert::WitFault>, Fault>,
+    shape: impl FnOnce(W) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    result?.map_err(convert::fault).and_then(shape)
+}
+
+pub(crate) async fn rate_json(connection: &Connection, ctx: &CallCtx, value: Value) -> Answer<Value> {
+    match input::<RateRequest>(value) {
+        Ok(request) => json(rate(connection, ctx, &request).await),
+        Err(fault) => (Err(fault), Trail::empty()),
+    }
+}
+
+pub(crate) async fn create_json(connection: &Connection, ctx: &CallCtx, value: Value) -> Answer<Value> {
+    match input::<ShipmentRequest>(value) {
+        Ok(request) => json(create(connection, ctx, &request).await),
+        Err(fault) => (Err(fault), Trail::empty()),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FindInput {
+    reference: String,
+}
+
+pub(crate) async fn find_json(connection: &Connection, ctx: &CallCtx, value: Value) -> Answer<Value> {
+    match input::<FindInput>(value) {
+        Ok(given) => json(find(connection, ctx, &given.reference).await),
+        Err(fault) => (Err(fault), Trail::empty()),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VoidInput {
+    carrier_shipment_id: String,
+}
+
+pub(crate) async fn void_json(connection: &Connection, ctx: &CallCtx, value: Value) -> Answer<Value> {
+    match input::<VoidInput>(value) {
+        Ok(given) => json(void(connection, ctx, &given.carrier_shipment_id).await),
+        Err(fault) => (Err(fault), Trail::empty()),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TrackInput {
+    numbers: Vec<String>,
+}
+
+pub(crate) async fn track_json(connection: &Connection, ctx: &CallCtx, value: Value) -> Answer<Value> {
+    match input::<TrackInput>(value) {
+        Ok(given) => json(track(connection, ctx, &given.numbers).await),
+        Err(fault) => (Err(fault), Trail::empty()),
+    }
+}
+
+fn json<T: serde::Serialize>((result, trail): Answer<T>) -> Answer<Value> {
+    (result.and_then(|v| output(&v)), trail)
+}

@@ -1,0 +1,148 @@
+//! The roles an adapter can play. One folder per role, one module per version of it, all implementing the same port.
+//!
+//! `Connection` is an adapter bound to a tenant: what the rest of the host holds.
+
+pub mod carrier;
+mod info;
+mod webhook;
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::Value;
+use wasmtime::Store;
+use wasmtime::component::Instance;
+use wharf_domain::ctx::{CallCtx, Environment};
+use wharf_domain::fault::{Blame, Fault, FaultKind};
+use wharf_egress::Grant;
+
+use crate::bindings::wharf::types::types as wit;
+use crate::call::{Adapter, CallEnv, Entry, Sandbox, Trail};
+use crate::guest::CallState;
+use crate::services::HostServices;
+
+/// What a connection tells the guest beside the call's own arguments.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub environment: Environment,
+    /// The partner's origin, without a trailing slash.
+    pub endpoint: String,
+    /// Values by the manifest's config keys, defaults filled in.
+    pub config: Vec<(String, String)>,
+}
+
+/// An adapter version bound to a tenant and an environment.
+#[derive(Clone)]
+pub struct Connection {
+    sandbox: Arc<Sandbox>,
+    adapter: Arc<Adapter>,
+    services: Arc<dyn HostServices>,
+    grant: Arc<Grant>,
+    settings: Settings,
+}
+
+/// The end of one operation called by name.
+#[derive(Debug, Serialize)]
+pub struct Invoked {
+    pub result: Result<Value, Fault>,
+    /// Requests as sent, secrets replaced by their names.
+    pub requests: Vec<Value>,
+    pub log: Vec<String>,
+}
+
+/// Names of the operations `invoke` knows, in the order of the interface files.
+pub const OPERATIONS: [&str; 7] = [
+    "info.describe",
+    "rates.rate",
+    "labels.create-shipment",
+    "labels.find-by-reference",
+    "labels.void",
+    "tracking.track",
+    "parser.parse",
+];
+
+impl Connection {
+    pub fn new(
+        sandbox: Arc<Sandbox>,
+        adapter: Arc<Adapter>,
+        services: Arc<dyn HostServices>,
+        grant: Arc<Grant>,
+        settings: Settings,
+    ) -> Self {
+        Self { sandbox, adapter, services, grant, settings }
+    }
+
+    pub fn adapter(&self) -> &Adapter {
+        &self.adapter
+    }
+
+    /// Runs one operation by its `interface.function` name, canonical JSON in and out.
+    pub async fn invoke(&self, ctx: &CallCtx, operation: &str, input: Value) -> Invoked {
+        let (result, trail) = match operation {
+            "info.describe" => info::describe_json(self, ctx).await,
+            "rates.rate" => carrier::v0_1::rate_json(self, ctx, input).await,
+            "labels.create-shipment" => carrier::v0_1::create_json(self, ctx, input).await,
+            "labels.find-by-reference" => carrier::v0_1::find_json(self, ctx, input).await,
+            "labels.void" => carrier::v0_1::void_json(self, ctx, input).await,
+            "tracking.track" => carrier::v0_1::track_json(self, ctx, input).await,
+            "parser.parse" => webhook::parse_json(self, ctx, input).await,
+            other => {
+                let message = format!("there is no operation `{other}`; known are {}", OPERATIONS.join(", "));
+                (
+                    Err(Fault::new(FaultKind::InvalidInput, "sandbox.operation", message, Blame::Operator)),
+                    Trail::empty(),
+                )
+            }
+        };
+        Invoked {
+            result,
+            requests: trail.steps.requests.iter().filter_map(|r| serde_json::to_value(r).ok()).collect(),
+            log: trail.log,
+        }
+    }
+
+    async fn enter<R, F>(&self, ctx: &CallCtx, enter: F) -> (Result<R, Fault>, Trail)
+    where
+        R: Send + 'static,
+        F: for<'a> FnOnce(&'a mut Store<CallState>, &'a Instance) -> Entry<'a, R> + Send + 'static,
+    {
+        let env = CallEnv { services: Arc::clone(&self.services), grant: Arc::clone(&self.grant), ctx: ctx.clone() };
+        self.sandbox.call(&self.adapter, env, enter).await
+    }
+
+    /// The context record every operation gets.
+    fn context(&self, ctx: &CallCtx) -> wit::CallContext {
+        let idempotency_key = match (&ctx.business, &ctx.job) {
+            (Some(business), _) => business.key.clone(),
+            (None, Some(job)) => job.to_string(),
+            (None, None) => "offline".to_owned(),
+        };
+        wit::CallContext {
+            tenant: ctx.tenant.to_string(),
+            connection: self.grant.connection.clone(),
+            environment: match self.settings.environment {
+                Environment::Test => "test".to_owned(),
+                Environment::Live => "live".to_owned(),
+            },
+            endpoint: self.settings.endpoint.clone(),
+            config: self.settings.config.clone(),
+            idempotency_key,
+            attempt: ctx.attempt,
+            deadline_ms: u64::try_from(ctx.deadline.millis()).unwrap_or_default(),
+        }
+    }
+}
+
+/// Parses an operation's input; a failure names the field.
+fn input<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Fault> {
+    serde_json::from_value(value).map_err(|e| {
+        let message = format!("the input does not fit: {e}");
+        Fault::new(FaultKind::InvalidInput, "sandbox.input", message, Blame::Operator)
+    })
+}
+
+/// A canonical result as JSON.
+fn output<T: Serialize>(value: &T) -> Result<Value, Fault> {
+    serde_json::to_value(value)
+        .map_err(|e| Fault::new(FaultKind::DataOutOfContract, "sandbox.output", e.to_string(), Blame::Host))
+}

@@ -1,0 +1,165 @@
+//! What the sandbox needs from the rest of the host, as one trait: a guest process of its own can later speak to the
+//! same trait over a socket.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use tokio::runtime::Handle;
+use wharf_domain::ctx::{Actor, CallCtx};
+use wharf_domain::fault::{Blame, Fault, FaultKind};
+use wharf_domain::ids::{ConnectionId, TenantId};
+use wharf_domain::time::{Clock, Timestamp};
+use wharf_egress::{Egress, Grant, Ledger, Request, Response, Steps};
+use wharf_store::kv::{self, KvKey};
+use wharf_store::{Db, StoreError};
+
+/// Everything a guest can cause outside its own memory.
+#[async_trait]
+pub trait HostServices: Send + Sync {
+    /// One request through the one door out. Goes on when the guest that asked is ended meanwhile: a request on the
+    /// wire is always followed to its end, so that its outcome is written down.
+    async fn http(&self, ask: HttpAsk) -> (Result<Response, Fault>, Steps);
+    async fn kv_get(&self, at: &KvScope, key: &str) -> Result<Option<Vec<u8>>, Fault>;
+    async fn kv_set(&self, at: &KvScope, key: &str, value: &[u8], ttl_ms: Option<u64>) -> Result<(), Fault>;
+    async fn kv_delete(&self, at: &KvScope, key: &str) -> Result<(), Fault>;
+    /// The effect ledger; absent for offline calls, where nothing is durable.
+    fn ledger(&self) -> Option<&Ledger>;
+    fn now(&self) -> Timestamp;
+}
+
+/// A guest's request with everything that decides about it.
+pub struct HttpAsk {
+    pub grant: Arc<Grant>,
+    pub ctx: CallCtx,
+    pub steps: Steps,
+    pub request: Request,
+}
+
+/// Whose keys, and how many bytes they may take.
+#[derive(Debug, Clone)]
+pub struct KvScope {
+    pub tenant: TenantId,
+    pub connection: String,
+    pub quota: u64,
+}
+
+/// The services in this process.
+pub struct LocalServices {
+    egress: Egress,
+    clock: Arc<dyn Clock>,
+    /// The host's own runtime: sockets do not wait for guests.
+    runtime: Handle,
+    kv: Kv,
+}
+
+enum Kv {
+    Durable(Db),
+    /// Offline calls: nothing outlives the process.
+    Memory(Mutex<BTreeMap<String, Vec<u8>>>),
+}
+
+impl LocalServices {
+    /// Must be called on the host's runtime.
+    pub fn durable(egress: Egress, clock: Arc<dyn Clock>, db: Db) -> Self {
+        Self { egress, clock, runtime: Handle::current(), kv: Kv::Durable(db) }
+    }
+
+    /// Must be called on the host's runtime.
+    pub fn offline(egress: Egress, clock: Arc<dyn Clock>) -> Self {
+        Self { egress, clock, runtime: Handle::current(), kv: Kv::Memory(Mutex::default()) }
+    }
+}
+
+#[async_trait]
+impl HostServices for LocalServices {
+    async fn http(&self, ask: HttpAsk) -> (Result<Response, Fault>, Steps) {
+        let egress = self.egress.clone();
+        let task = self.runtime.spawn(async move {
+            let HttpAsk { grant, ctx, mut steps, request } = ask;
+            let answer = egress.send(&grant, &ctx, &mut steps, request).await;
+            (answer, steps)
+        });
+        task.await.unwrap_or_else(|e| {
+            let message = format!("the request's task ended: {e}");
+            let fault = Fault::new(FaultKind::OutcomeUnknown, "sandbox.http-task", message, Blame::Host);
+            (Err(fault), Steps::default())
+        })
+    }
+
+    async fn kv_get(&self, at: &KvScope, key: &str) -> Result<Option<Vec<u8>>, Fault> {
+        match &self.kv {
+            Kv::Durable(db) => kv::get(db, &durable_key(at, key)?).await.map_err(|e| kv_fault(&e)),
+            Kv::Memory(map) => Ok(map.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()),
+        }
+    }
+
+    async fn kv_set(&self, at: &KvScope, key: &str, value: &[u8], ttl_ms: Option<u64>) -> Result<(), Fault> {
+        match &self.kv {
+            Kv::Durable(db) => {
+                let at_key = durable_key(at, key)?;
+                let expires = ttl_ms.map(|ms| db.now().plus(i64::try_from(ms).unwrap_or(i64::MAX)));
+                let write = async {
+                    let mut tx = db.begin().await?;
+                    kv::set(&mut tx, &actor(at), &at_key, value, expires, at.quota).await?;
+                    tx.commit().await
+                };
+                write.await.map_err(|e| kv_fault(&e))
+            }
+            Kv::Memory(map) => {
+                let mut map = map.lock().unwrap_or_else(PoisonError::into_inner);
+                let others: usize = map.iter().filter(|(k, _)| *k != key).map(|(k, v)| k.len() + v.len()).sum();
+                let wanted = (others + key.len() + value.len()) as u64;
+                if wanted > at.quota {
+                    let connection = at.connection.clone();
+                    return Err(kv_fault(&StoreError::OverQuota { connection, wanted, quota: at.quota }));
+                }
+                map.insert(key.to_owned(), value.to_vec());
+                Ok(())
+            }
+        }
+    }
+
+    async fn kv_delete(&self, at: &KvScope, key: &str) -> Result<(), Fault> {
+        match &self.kv {
+            Kv::Durable(db) => {
+                let at_key = durable_key(at, key)?;
+                let write = async {
+                    let mut tx = db.begin().await?;
+                    kv::delete(&mut tx, &actor(at), &at_key).await?;
+                    tx.commit().await
+                };
+                write.await.map_err(|e| kv_fault(&e))
+            }
+            Kv::Memory(map) => {
+                map.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+                Ok(())
+            }
+        }
+    }
+
+    fn ledger(&self) -> Option<&Ledger> {
+        self.egress.ledger()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+fn actor(at: &KvScope) -> Actor {
+    Actor::Host(format!("adapter/{}", at.connection))
+}
+
+fn durable_key(at: &KvScope, key: &str) -> Result<KvKey, Fault> {
+    let connection = ConnectionId::parse(at.connection.clone())
+        .map_err(|e| Fault::new(FaultKind::InvalidInput, "kv.connection", e.to_string(), Blame::Operator))?;
+    Ok(KvKey { tenant: at.tenant.clone(), connection, key: key.to_owned() })
+}
+
+fn kv_fault(error: &StoreError) -> Fault {
+    match error {
+        StoreError::OverQuota { .. } => Fault::new(FaultKind::Forbidden, "kv.quota", error.to_string(), Blame::Guest),
+        _ => Fault::new(FaultKind::Transient, "kv.store", error.to_string(), Blame::Host),
+    }
+}

@@ -1,0 +1,106 @@
+//! Binding: an adapter's manifest and an operator's connection become a grant. What the manifest does not ask for and
+//! what the operator did not give are both errors that name the line to add.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+use wharf_domain::ids::Digest;
+use wharf_domain::manifest::{Manifest, SecretSlot};
+use wharf_egress::{BoundSecret, Grant, Limits, Origin};
+use wharf_sandbox::roles::Settings;
+
+use crate::config::{Config, Connection, Tenant};
+
+/// The grant of one connection, and what its guest is told.
+pub(crate) fn connection(
+    config: &Config,
+    tenant: &Tenant,
+    connection: &Connection,
+    manifest: &Manifest,
+    digest: Option<Digest>,
+) -> Result<(Grant, Settings)> {
+    let name = format!("connection `{}` of tenant `{}`", connection.id, tenant.id);
+    let endpoint = endpoint(connection, manifest).with_context(|| name.clone())?;
+    let settings = settings(connection, manifest).with_context(|| name.clone())?;
+    let secrets = secrets(config, connection, manifest).with_context(|| name)?;
+    let grant = Grant {
+        tenant: tenant.id.clone(),
+        connection: connection.id.to_string(),
+        adapter_digest: digest,
+        origins: vec![Origin { url: endpoint.clone(), allow_private: connection.allow_private_address }],
+        routes: manifest.routes.clone(),
+        secrets,
+        config: settings.clone(),
+        limits: Limits::default(),
+    };
+    let told = Settings { environment: connection.environment, endpoint, config: settings.into_iter().collect() };
+    Ok((grant, told))
+}
+
+fn endpoint(connection: &Connection, manifest: &Manifest) -> Result<String> {
+    let declared = manifest.endpoints.iter().find(|e| e.environment == connection.environment);
+    let url = match (&connection.endpoint, declared) {
+        (Some(own), _) => own.clone(),
+        (None, Some(declared)) => declared.origin.clone(),
+        (None, None) => bail!("adapter `{}` has no endpoint for {:?}", manifest.name, connection.environment),
+    };
+    Ok(url.trim_end_matches('/').to_owned())
+}
+
+fn settings(connection: &Connection, manifest: &Manifest) -> Result<BTreeMap<String, String>> {
+    if let Some(unknown) = connection.config.keys().find(|k| !manifest.config.contains_key(*k)) {
+        let known = manifest.config.keys().cloned().collect::<Vec<_>>().join(", ");
+        bail!("`config.{unknown}` is no setting of adapter `{}`; known are {known}", manifest.name);
+    }
+    let mut out = BTreeMap::new();
+    for (name, key) in &manifest.config {
+        match connection.config.get(name).or(key.default.as_ref()) {
+            Some(value) => {
+                out.insert(name.clone(), value.clone());
+            }
+            None if key.required => bail!("`config.{name}` is missing: {}", key.description),
+            None => {}
+        }
+    }
+    Ok(out)
+}
+
+/// The fields a slot needs.
+fn fields(slot: &SecretSlot) -> &'static [&'static str] {
+    match slot {
+        SecretSlot::Header { .. } => &["value"],
+        SecretSlot::Basic => &["username", "password"],
+        SecretSlot::Oauth2ClientCredentials { .. } => &["client_id", "client_secret"],
+    }
+}
+
+fn secrets(config: &Config, connection: &Connection, manifest: &Manifest) -> Result<BTreeMap<String, BoundSecret>> {
+    if let Some(unknown) = connection.secrets.keys().find(|k| !manifest.secrets.contains_key(*k)) {
+        bail!("`secrets.{unknown}` is no slot of adapter `{}`", manifest.name);
+    }
+    let mut out = BTreeMap::new();
+    for (name, slot) in &manifest.secrets {
+        let Some(given) = connection.secrets.get(name) else {
+            let wanted =
+                fields(slot).iter().map(|f| format!("{f} = {{ file = \"…\" }}")).collect::<Vec<_>>().join(", ");
+            bail!("`secrets.{name}` is missing; add `secrets.{name} = {{ {wanted} }}`");
+        };
+        if let Some(unknown) = given.keys().find(|k| !fields(slot).contains(&k.as_str())) {
+            bail!("`secrets.{name}.{unknown}` is unknown; the slot has {}", fields(slot).join(" and "));
+        }
+        let mut values = BTreeMap::new();
+        for field in fields(slot) {
+            let reference = given.get(*field).with_context(|| format!("`secrets.{name}.{field}` is missing"))?;
+            let value = config.secret(reference).with_context(|| format!("`secrets.{name}.{field}`"))?;
+            values.insert((*field).to_owned(), value);
+        }
+        out.insert(name.clone(), BoundSecret { slot: slot.clone(), values });
+    }
+    Ok(out)
+}
+
+/// The manifest's slots without values: offline, names stand where values would be.
+pub(crate) fn unbound_secrets(manifest: &Manifest) -> BTreeMap<String, BoundSecret> {
+    let unbound = |slot: &SecretSlot| BoundSecret { slot: slot.clone(), values: BTreeMap::new() };
+    manifest.secrets.iter().map(|(name, slot)| (name.clone(), unbound(slot))).collect()
+}

@@ -1,0 +1,220 @@
+//! `wharf adapter call`: one operation of one adapter file, without a server, a database or Odoo.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use wharf_domain::ctx::{CallCtx, Environment};
+use wharf_domain::ids::TenantId;
+use wharf_domain::manifest::Manifest;
+use wharf_domain::time::Clock;
+use wharf_egress::{Egress, EgressConfig, Grant, Live, Origin, Replay, Wire};
+use wharf_sandbox::roles::{Connection, OPERATIONS, Settings};
+use wharf_sandbox::{Limits, LocalServices, Sandbox, SandboxConfig};
+
+use super::{FAULT, Outcome, say, wrong_use};
+use crate::bind;
+use crate::clock::SystemClock;
+use crate::config::Config;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct Args {
+    /// The adapter file
+    file: PathBuf,
+    /// The operation as `interface.function`, e.g. `tracking.track`
+    operation: String,
+    /// The operation's input as JSON; `-` is standard input; absent takes the adapter's own example
+    #[arg(long)]
+    input: Option<PathBuf>,
+    /// Settings: a JSON or TOML file of the adapter's own keys, or a `wharf.toml` with a connection of this adapter
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Answers requests from a recording instead of the network
+    #[arg(long, conflicts_with = "http")]
+    replay: Option<PathBuf>,
+    /// Sends requests to this origin, e.g. a simulator on loopback
+    #[arg(long)]
+    http: Option<String>,
+    /// One line of JSON instead of indented JSON
+    #[arg(long)]
+    json: bool,
+}
+
+const AFTER_HELP: &str = "\
+A recording is {\"exchanges\":[{\"request\":{\"method\",\"uri\",\"headers\",\"body\"},\"response\":{\"status\",\"headers\",\"body\"}}]};
+requests are matched by method and path, in order. A JSON file without `exchanges` is taken as the body of one 200 answer.
+Without --replay and --http every request is refused.
+
+Exit codes: 0 the operation succeeded, 3 it answered with a fault, 2 wrong use, 1 anything else.";
+
+pub(crate) async fn run(args: Args) -> Outcome {
+    let bytes = std::fs::read(&args.file).with_context(|| format!("cannot read `{}`", args.file.display()))?;
+    if !OPERATIONS.contains(&args.operation.as_str()) {
+        let known = OPERATIONS.join(", ");
+        return Err(wrong_use(anyhow::anyhow!("there is no operation `{}`; known are {known}", args.operation)));
+    }
+    let sandbox = Sandbox::new(SandboxConfig { limits: Limits::default(), cache_dir: None, threads: 1 })?;
+    let adapter =
+        sandbox.load(bytes).await.with_context(|| format!("`{}` cannot be used as an adapter", args.file.display()))?;
+    let input = input(&args, &adapter.manifest).map_err(wrong_use)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let bound = bind(&args, &adapter.manifest).map_err(wrong_use)?;
+    let limits = EgressConfig::default();
+    let transport: Arc<dyn Wire> = match &args.replay {
+        Some(path) => Arc::new(Replay::from_file(path).map_err(wrong_use)?),
+        None if args.http.is_some() => Arc::new(Live::new(&limits)?),
+        None => Arc::new(Replay::empty()),
+    };
+    let egress = Egress::new(None, Arc::clone(&clock), limits, transport);
+    let services = Arc::new(LocalServices::offline(egress, Arc::clone(&clock)));
+    let ctx = CallCtx {
+        tenant: bound.grant.tenant.clone(),
+        job: None,
+        fence: 0,
+        attempt: 1,
+        flow: None,
+        business: None,
+        deadline: clock.now().plus(60_000),
+    };
+    let connection =
+        Connection::new(Arc::new(sandbox), Arc::new(adapter), services, Arc::new(bound.grant), bound.settings);
+    let invoked = connection.invoke(&ctx, &args.operation, input).await;
+    let (mut answer, code) = match invoked.result {
+        Ok(value) => (json!({ "ok": value }), 0),
+        Err(fault) => {
+            let retryable = fault.retryable();
+            let mut fault = serde_json::to_value(&fault)?;
+            fault["retryable"] = Value::Bool(retryable);
+            (json!({ "fault": fault }), FAULT)
+        }
+    };
+    answer["requests"] = Value::Array(invoked.requests);
+    if !invoked.log.is_empty() {
+        answer["log"] = json!(invoked.log);
+    }
+    say(if args.json { answer.to_string() } else { serde_json::to_string_pretty(&answer)? })?;
+    Ok(code)
+}
+
+fn input(args: &Args, manifest: &Manifest) -> Result<Value> {
+    let text = match &args.input {
+        Some(path) if path.as_os_str() == "-" => {
+            let mut text = String::new();
+            std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
+            text
+        }
+        Some(path) => {
+            std::fs::read_to_string(path).with_context(|| format!("cannot read the input `{}`", path.display()))?
+        }
+        None => match manifest.examples.get(&args.operation) {
+            Some(example) => example.clone(),
+            None if args.operation == "info.describe" => "{}".to_owned(),
+            None => bail!("`{}` needs --input: the adapter carries no example for it", args.operation),
+        },
+    };
+    serde_json::from_str(&text).context("the input is not JSON")
+}
+
+/// A grant and settings for an offline call.
+struct Bound {
+    grant: Grant,
+    settings: Settings,
+}
+
+fn bind(args: &Args, manifest: &Manifest) -> Result<Bound> {
+    let given = match &args.config {
+        Some(path) => Given::read(path, manifest)?,
+        None => Given::default(),
+    };
+    if let Some(bound) = given.connection {
+        return Ok(override_origin(bound, args.http.as_deref()));
+    }
+    let mut config = BTreeMap::new();
+    for (name, key) in &manifest.config {
+        // Offline a missing account number is no reason to stop: the placeholder shows where it would stand.
+        let placeholder = key.required.then(|| format!("{{{{config:{name}}}}}"));
+        if let Some(value) = given.keys.get(name).cloned().or_else(|| key.default.clone()).or(placeholder) {
+            config.insert(name.clone(), value);
+        }
+    }
+    if let Some(unknown) = given.keys.keys().find(|k| !manifest.config.contains_key(*k)) {
+        let known = manifest.config.keys().cloned().collect::<Vec<_>>().join(", ");
+        bail!("`{unknown}` is no setting of this adapter; known are {known}");
+    }
+    let endpoint = manifest
+        .endpoints
+        .iter()
+        .find(|e| e.environment == Environment::Test)
+        .or_else(|| manifest.endpoints.first())
+        .map(|e| e.origin.clone())
+        .unwrap_or_default();
+    let tenant = TenantId::parse("offline")?;
+    let grant = Grant {
+        tenant,
+        connection: "offline".to_owned(),
+        adapter_digest: None,
+        origins: vec![Origin { url: endpoint.clone(), allow_private: false }],
+        routes: manifest.routes.clone(),
+        secrets: bind::unbound_secrets(manifest),
+        config: config.clone(),
+        limits: wharf_egress::Limits::default(),
+    };
+    let settings = Settings { environment: Environment::Test, endpoint, config: config.into_iter().collect() };
+    Ok(override_origin(Bound { grant, settings }, args.http.as_deref()))
+}
+
+fn override_origin(mut bound: Bound, http: Option<&str>) -> Bound {
+    if let Some(origin) = http {
+        let origin = origin.trim_end_matches('/').to_owned();
+        bound.grant.origins = vec![Origin { url: origin.clone(), allow_private: true }];
+        bound.settings.endpoint = origin;
+    }
+    bound
+}
+
+/// What `--config` gave.
+#[derive(Default)]
+struct Given {
+    keys: BTreeMap<String, String>,
+    connection: Option<Bound>,
+}
+
+impl Given {
+    fn read(path: &Path, manifest: &Manifest) -> Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        let table: toml::Table = match serde_json::from_str::<toml::Table>(&text) {
+            Ok(table) => table,
+            Err(_) => {
+                toml::from_str(&text).with_context(|| format!("`{}` is neither JSON nor TOML", path.display()))?
+            }
+        };
+        if table.contains_key("server") {
+            return Self::from_host_config(path, manifest);
+        }
+        let mut keys = BTreeMap::new();
+        for (name, value) in table {
+            match value {
+                toml::Value::String(text) => keys.insert(name, text),
+                toml::Value::Integer(number) => keys.insert(name, number.to_string()),
+                toml::Value::Boolean(flag) => keys.insert(name, flag.to_string()),
+                _ => bail!("`{name}` in `{}` must be a text, a number or a boolean", path.display()),
+            };
+        }
+        Ok(Self { keys, connection: None })
+    }
+
+    fn from_host_config(path: &Path, manifest: &Manifest) -> Result<Self> {
+        let config = Config::read(path)?;
+        for tenant in &config.tenants {
+            for connection in tenant.connections.iter().filter(|c| c.adapter == manifest.name) {
+                let (grant, settings) = bind::connection(&config, tenant, connection, manifest, None)?;
+                return Ok(Self { keys: BTreeMap::new(), connection: Some(Bound { grant, settings }) });
+            }
+        }
+        bail!("`{}` has no connection of the adapter `{}`", path.display(), manifest.name)
+    }
+}

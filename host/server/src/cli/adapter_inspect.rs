@@ -1,0 +1,93 @@
+//! `wharf adapter inspect`
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use wharf_domain::manifest::SecretSlot;
+use wharf_sandbox::inspect::{self, Report};
+
+use super::{Outcome, say};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The adapter file
+    file: PathBuf,
+    /// One JSON object instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Outcome {
+    let bytes = std::fs::read(&args.file).with_context(|| format!("cannot read `{}`", args.file.display()))?;
+    let report = inspect::report(&bytes).with_context(|| format!("`{}` is not an adapter", args.file.display()))?;
+    if args.json {
+        say(serde_json::to_string_pretty(&report)?)?;
+    } else {
+        say(text(&report)?.trim_end())?;
+    }
+    Ok(0)
+}
+
+/// Printable without control characters: everything below was written by the publisher.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+fn text(report: &Report) -> Result<String, std::fmt::Error> {
+    let m = &report.manifest;
+    let mut out = String::new();
+    writeln!(out, "{} {}  {}  {} bytes", clean(&m.name), clean(&m.version), report.digest, report.bytes)?;
+    writeln!(out, "  \"{}\"", clean(&m.description))?;
+    writeln!(out, "  publisher {} (not verified)  licence {}", clean(&m.publisher), clean(&m.licence))?;
+    writeln!(out, "EXPORTS")?;
+    for face in &report.exports {
+        writeln!(out, "  {}  {}", clean(&face.name), clean(&face.functions.join(", ")))?;
+    }
+    writeln!(out, "IMPORTS")?;
+    for face in &report.imports {
+        writeln!(out, "  {}  {}", clean(&face.name), clean(&face.functions.join(", ")))?;
+    }
+    writeln!(out, "ENDPOINTS")?;
+    for e in &m.endpoints {
+        writeln!(out, "  {:?}  {}", e.environment, clean(&e.origin))?;
+    }
+    writeln!(out, "ROUTES")?;
+    for r in &m.routes {
+        let effect = r.effect.as_deref().map(|e| format!(" effect {e}")).unwrap_or_default();
+        let secret = r.secret.as_deref().map(|s| format!(" secret {s}")).unwrap_or_default();
+        writeln!(
+            out,
+            "  {:6} {}  {:?}{}{}  \"{}\"",
+            r.method,
+            clean(&r.path),
+            r.class(),
+            clean(&effect),
+            clean(&secret),
+            clean(&r.reason)
+        )?;
+    }
+    writeln!(out, "SECRETS (values never reach the adapter)")?;
+    for (name, slot) in &m.secrets {
+        let kind = match slot {
+            SecretSlot::Header { .. } => "header",
+            SecretSlot::Basic => "basic",
+            SecretSlot::Oauth2ClientCredentials { .. } => "oauth2-client-credentials",
+        };
+        writeln!(out, "  {}  {kind}", clean(name))?;
+    }
+    writeln!(out, "SETTINGS")?;
+    for (name, key) in &m.config {
+        let need = if key.required { "required" } else { "optional" };
+        writeln!(out, "  {}  {need}  \"{}\"", clean(name), clean(&key.description))?;
+    }
+    writeln!(out, "KEY-VALUE STORE  {} bytes", m.kv_bytes)?;
+    writeln!(out, "FINDINGS")?;
+    if report.findings.is_empty() {
+        writeln!(out, "  none")?;
+    }
+    for finding in &report.findings {
+        writeln!(out, "  {}", clean(finding))?;
+    }
+    Ok(out)
+}

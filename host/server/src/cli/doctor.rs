@@ -1,0 +1,108 @@
+//! `wharf doctor`
+
+use std::path::PathBuf;
+
+use wharf_odoo::{Level, probe};
+
+use super::{FAILED, Failure, Outcome, say};
+use crate::bind;
+use crate::clock::SystemClock;
+use crate::config::{Config, Tenant};
+use crate::wire;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The host's configuration
+    #[arg(long)]
+    config: PathBuf,
+}
+
+/// Counts what a person has to mend.
+#[derive(Default)]
+struct Examination {
+    problems: u32,
+}
+
+impl Examination {
+    fn fine(&mut self, text: &str) -> Result<(), Failure> {
+        say(format!("ok       {text}"))
+    }
+    fn warning(&mut self, text: &str, remedy: Option<&str>) -> Result<(), Failure> {
+        say(format!("warning  {text}"))?;
+        remedy.map_or(Ok(()), |r| say(format!("         -> {r}")))
+    }
+    fn problem(&mut self, text: &str, remedy: Option<&str>) -> Result<(), Failure> {
+        self.problems += 1;
+        say(format!("PROBLEM  {text}"))?;
+        remedy.map_or(Ok(()), |r| say(format!("         -> {r}")))
+    }
+}
+
+pub(crate) async fn run(args: Args) -> Outcome {
+    let config = Config::read(&args.config)?;
+    let mut seen = Examination::default();
+    seen.fine(&format!("`{}`: {} tenants", args.config.display(), config.tenants.len()))?;
+    match config.secret(&config.server.admin_token) {
+        Ok(_) => seen.fine("the admin token is readable")?,
+        Err(e) => seen.problem(&format!("`server.admin_token`: {e:#}"), None)?,
+    }
+    database(&config, &mut seen).await?;
+    for tenant in &config.tenants {
+        connections(&config, tenant, &mut seen).await?;
+        odoo(&config, tenant, &mut seen).await?;
+    }
+    say(match seen.problems {
+        0 => "all is well".to_owned(),
+        n => format!("{n} to mend"),
+    })?;
+    Ok(if seen.problems == 0 { 0 } else { FAILED })
+}
+
+async fn database(config: &Config, seen: &mut Examination) -> Result<(), Failure> {
+    match wire::open_db(config).await {
+        Ok(db) => {
+            match db.check_schema().await {
+                Ok(()) => seen.fine("the database is there and up to date")?,
+                Err(e) => seen.problem(&e.to_string(), None)?,
+            }
+            db.close().await;
+            Ok(())
+        }
+        Err(e) => seen.problem(&format!("{e:#}"), None),
+    }
+}
+
+async fn connections(config: &Config, tenant: &Tenant, seen: &mut Examination) -> Result<(), Failure> {
+    let sandbox = wire::sandbox(config)?;
+    for c in &tenant.connections {
+        let name = format!("connection `{}` of tenant `{}`", c.id, tenant.id);
+        match wire::load_adapter(config, &sandbox, &c.adapter).await {
+            Err(e) => seen.problem(&format!("{name}: {e:#}"), None)?,
+            Ok(adapter) => match bind::connection(config, tenant, c, &adapter.manifest, None) {
+                Ok(_) => seen.fine(&format!("{name}: {} {} {}", adapter.name, adapter.version, adapter.digest))?,
+                Err(e) => seen.problem(&format!("{e:#}"), None)?,
+            },
+        }
+    }
+    Ok(())
+}
+
+async fn odoo(config: &Config, tenant: &Tenant, seen: &mut Examination) -> Result<(), Failure> {
+    let Some(odoo) = &tenant.odoo else { return Ok(()) };
+    let settings = match wire::odoo(config, tenant, odoo) {
+        Ok(settings) => settings,
+        Err(e) => return seen.problem(&format!("{e:#}"), None),
+    };
+    if let Err(e) = config.secret(&odoo.webhook_token) {
+        seen.problem(&format!("`odoo.webhook_token` of tenant `{}`: {e:#}", tenant.id), None)?;
+    }
+    for finding in probe(wire::egress(config, None)?, &SystemClock, &settings).await {
+        let text = format!("Odoo of tenant `{}`: {}", tenant.id, finding.text);
+        match finding.level {
+            Level::Fine => seen.fine(&text)?,
+            Level::Warning => seen.warning(&text, finding.remedy.as_deref())?,
+            Level::Problem => seen.problem(&text, finding.remedy.as_deref())?,
+        }
+    }
+    Ok(())
+}

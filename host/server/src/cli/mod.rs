@@ -1,0 +1,124 @@
+//! Commands, one file each. The doc comment of an argument is its help text.
+//!
+//! Exit codes: 0 done · 1 failed · 2 wrong use · 3 the adapter answered with a fault.
+
+mod adapter_build;
+mod adapter_call;
+mod adapter_inspect;
+mod doctor;
+mod migrate;
+mod odoo_setup;
+mod serve;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::telemetry::{self, LogFormat};
+
+pub(crate) const FAILED: u8 = 1;
+pub(crate) const WRONG_USE: u8 = 2;
+pub(crate) const FAULT: u8 = 3;
+
+/// A plugin host for logistics adapters around Odoo.
+#[derive(Debug, Parser)]
+#[command(name = "wharf", version, about, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    /// How log lines look
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    log_format: LogFormat,
+    /// What is logged, e.g. `info` or `warn,wharf_egress=debug`
+    #[arg(long, global = true)]
+    log: Option<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the host
+    Serve(serve::Args),
+    /// Brings the database to this version's schema
+    Migrate(migrate::Args),
+    /// Checks configuration, secrets, database, adapters and Odoo, and says what to mend
+    Doctor(doctor::Args),
+    /// Works on adapter files, offline
+    #[command(subcommand)]
+    Adapter(Adapter),
+    /// Prepares an Odoo
+    #[command(subcommand)]
+    Odoo(Odoo),
+}
+
+#[derive(Debug, Subcommand)]
+enum Adapter {
+    /// Builds an adapter from its folder into one file
+    Build(adapter_build::Args),
+    /// Shows what an adapter file can do
+    Inspect(adapter_inspect::Args),
+    /// Runs one operation of an adapter file
+    Call(adapter_call::Args),
+}
+
+#[derive(Debug, Subcommand)]
+enum Odoo {
+    /// Creates the outbox, its rules and the bot user in a tenant's Odoo
+    Setup(odoo_setup::Args),
+}
+
+/// Why a command failed, with its exit code.
+pub(crate) struct Failure {
+    pub(crate) code: u8,
+    pub(crate) error: anyhow::Error,
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self { code: FAILED, error: error.into() }
+    }
+}
+
+pub(crate) type Outcome = Result<u8, Failure>;
+
+/// A failure of the person who typed the command.
+pub(crate) fn wrong_use(error: impl Into<anyhow::Error>) -> Failure {
+    Failure { code: WRONG_USE, error: error.into() }
+}
+
+pub(crate) fn run(cli: Cli) -> ExitCode {
+    let quiet = !matches!(cli.command, Command::Serve(_));
+    let filter = cli.log.as_deref().unwrap_or(if quiet { "error" } else { "info" });
+    if let Err(e) = telemetry::start(cli.log_format, filter) {
+        return complain(&wrong_use(e.context("`--log` is not a filter")));
+    }
+    let outcome = match cli.command {
+        Command::Serve(args) => on_runtime(serve::run(args)),
+        Command::Migrate(args) => on_runtime(migrate::run(args)),
+        Command::Doctor(args) => on_runtime(doctor::run(args)),
+        Command::Adapter(Adapter::Build(args)) => adapter_build::run(&args),
+        Command::Adapter(Adapter::Inspect(args)) => adapter_inspect::run(&args),
+        Command::Adapter(Adapter::Call(args)) => on_runtime(adapter_call::run(args)),
+        Command::Odoo(Odoo::Setup(args)) => on_runtime(odoo_setup::run(args)),
+    };
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => complain(&failure),
+    }
+}
+
+fn on_runtime(work: impl Future<Output = Outcome>) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(work)
+}
+
+fn complain(failure: &Failure) -> ExitCode {
+    // A closed standard error is no reason to fail differently.
+    let _ = writeln!(std::io::stderr(), "error: {:#}", failure.error);
+    ExitCode::from(failure.code)
+}
+
+/// Prints a line of a command's result; a closed pipe ends the command quietly.
+pub(crate) fn say(line: impl std::fmt::Display) -> Result<(), Failure> {
+    writeln!(std::io::stdout(), "{line}").map_err(|e| Failure { code: FAILED, error: e.into() })
+}

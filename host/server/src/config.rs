@@ -1,0 +1,293 @@
+//! `wharf.toml`: who the tenants are and what they are connected to. Unknown keys are errors that name the key; secrets
+//! are references to files or environment variables, never values.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use secrecy::SecretString;
+use serde::Deserialize;
+use wharf_domain::ctx::Environment;
+use wharf_domain::ids::{ConnectionId, TenantId};
+use wharf_flows::order_release::Policy;
+
+/// The whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) server: Server,
+    #[serde(default, rename = "tenant")]
+    pub(crate) tenants: Vec<Tenant>,
+    /// The folder of the file: relative paths start here.
+    #[serde(skip)]
+    base: PathBuf,
+}
+
+/// The host itself.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Server {
+    /// Address of the API; port 0 takes a free one.
+    #[serde(default = "default_listen")]
+    pub(crate) listen: SocketAddr,
+    /// Database, compiled adapters and the lock file live here.
+    pub(crate) data_dir: PathBuf,
+    /// Where `<adapter>.wasm` files are.
+    pub(crate) adapters_dir: PathBuf,
+    /// Bearer token of the admin API.
+    pub(crate) admin_token: SecretRef,
+    /// Jobs worked on at once.
+    #[serde(default = "default_workers")]
+    pub(crate) workers: usize,
+    /// How long a job is leased before another worker may take it over, in seconds.
+    #[serde(default = "default_lease")]
+    pub(crate) lease_seconds: u32,
+    /// First retry after about this many milliseconds; doubles up to fifteen minutes.
+    #[serde(default = "default_backoff")]
+    pub(crate) retry_base_ms: u64,
+    /// Two lookups that find nothing must lie at least this far apart, in seconds, before a label is bought again.
+    #[serde(default = "default_settle")]
+    pub(crate) settle_seconds: u32,
+}
+
+fn default_listen() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 8080))
+}
+fn default_workers() -> usize {
+    8
+}
+fn default_lease() -> u32 {
+    90
+}
+fn default_backoff() -> u64 {
+    1_000
+}
+fn default_settle() -> u32 {
+    10
+}
+
+/// A client of the 3PL, or a company.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tenant {
+    pub(crate) id: TenantId,
+    pub(crate) name: String,
+    pub(crate) odoo: Option<Odoo>,
+    #[serde(default, rename = "connection")]
+    pub(crate) connections: Vec<Connection>,
+    /// Absent: order release is switched off for this tenant.
+    pub(crate) order_release: Option<Policy>,
+}
+
+/// The tenant's Odoo.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Odoo {
+    /// `https://host[:port]`.
+    pub(crate) url: String,
+    pub(crate) database: String,
+    /// Key of the bot user `wharf odoo setup` makes.
+    pub(crate) api_key: SecretRef,
+    /// Last part of the wake-up URL Odoo posts to.
+    pub(crate) webhook_token: SecretRef,
+    #[serde(default)]
+    pub(crate) events: Events,
+    #[serde(default = "default_poll")]
+    pub(crate) poll_seconds: u32,
+    /// Record id of the company this tenant is; absent means every company of the bot user. Two tenants in one database
+    /// need different ones.
+    pub(crate) company: Option<i64>,
+    /// Odoo on a loopback or private address, or without TLS.
+    #[serde(default)]
+    pub(crate) allow_private_address: bool,
+}
+
+fn default_poll() -> u32 {
+    15
+}
+
+/// How changes in Odoo are noticed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Events {
+    /// Rows written in Odoo's own transaction by the rules `wharf odoo setup` makes.
+    #[default]
+    Outbox,
+    /// Reading what changed lately.
+    Poll,
+}
+
+/// An adapter bound to the tenant.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Connection {
+    pub(crate) id: ConnectionId,
+    /// File name without `.wasm` in `adapters_dir`.
+    pub(crate) adapter: String,
+    pub(crate) environment: Environment,
+    /// Another origin than the manifest's, for tests; refused in `live`.
+    pub(crate) endpoint: Option<String>,
+    #[serde(default)]
+    pub(crate) allow_private_address: bool,
+    #[serde(default)]
+    pub(crate) config: BTreeMap<String, String>,
+    /// Slot of the manifest → field → where the value is.
+    #[serde(default)]
+    pub(crate) secrets: BTreeMap<String, BTreeMap<String, SecretRef>>,
+}
+
+/// Where a secret is. Never the secret.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub(crate) enum SecretRef {
+    /// Path of a file; one trailing newline is not part of the value.
+    File(PathBuf),
+    /// Name of an environment variable.
+    Env(String),
+}
+
+impl Config {
+    /// Reads and checks the file. Secrets are not read yet.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        let mut config: Self =
+            parse(&text).with_context(|| format!("`{}` is not a valid configuration", path.display()))?;
+        config.base = path.parent().map(Path::to_owned).unwrap_or_default();
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<()> {
+        let mut tenants = std::collections::BTreeSet::new();
+        for tenant in &self.tenants {
+            if !tenants.insert(&tenant.id) {
+                bail!("tenant `{}` is there twice", tenant.id);
+            }
+            let mut connections = std::collections::BTreeSet::new();
+            for c in &tenant.connections {
+                if !connections.insert(&c.id) {
+                    bail!("connection `{}` of tenant `{}` is there twice", c.id, tenant.id);
+                }
+                if c.environment == Environment::Live && (c.endpoint.is_some() || c.allow_private_address) {
+                    bail!(
+                        "connection `{}` of tenant `{}` is `live`: `endpoint` and `allow_private_address` are for `test` only",
+                        c.id,
+                        tenant.id
+                    );
+                }
+            }
+            if let Some(policy) = &tenant.order_release {
+                for id in &policy.carriers {
+                    if !connections.contains(id) {
+                        bail!(
+                            "`order_release.carriers` of tenant `{}` names `{id}`, which is no connection of it",
+                            tenant.id
+                        );
+                    }
+                }
+                if tenant.odoo.is_none() {
+                    bail!("tenant `{}` has `order_release` but no `odoo`", tenant.id);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A path of the file, relative to the file's folder.
+    pub(crate) fn path(&self, path: &Path) -> PathBuf {
+        self.base.join(path)
+    }
+
+    /// The secret's value. The error names the place, never the value.
+    pub(crate) fn secret(&self, reference: &SecretRef) -> Result<SecretString> {
+        match reference {
+            SecretRef::File(path) => {
+                let path = self.path(path);
+                let text = std::fs::read_to_string(&path)
+                    .with_context(|| format!("cannot read the secret file `{}`", path.display()))?;
+                let value = text.strip_suffix('\n').unwrap_or(&text);
+                if value.is_empty() {
+                    bail!("the secret file `{}` is empty", path.display());
+                }
+                Ok(SecretString::from(value.to_owned()))
+            }
+            SecretRef::Env(name) => {
+                let value = environment(name)
+                    .with_context(|| format!("the environment variable `{name}` that holds a secret is not set"))?;
+                Ok(SecretString::from(value))
+            }
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|v| !v.is_empty())
+}
+
+/// TOML with the path of what is wrong, e.g. `tenant[0].odoo`.
+fn parse(text: &str) -> Result<Config> {
+    Ok(toml::from_str(text)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+[server]
+data_dir = "data"
+adapters_dir = "adapters"
+admin_token = { file = "admin.token" }
+[[tenant]]
+id = "nordic"
+name = "Nordic 3PL"
+[tenant.odoo]
+url = "http://127.0.0.1:8069"
+database = "odoo19"
+api_key = { env = "KEY" }
+webhook_token = { file = "hook" }
+[[tenant.connection]]
+id = "acme"
+adapter = "acme"
+environment = "test"
+config = { account_number = "A1" }
+secrets = { oauth = { client_id = { env = "ID" } } }
+"#;
+
+    #[test]
+    fn a_good_file_is_read() {
+        let config = parse(GOOD).expect("config");
+        assert_eq!(config.tenants[0].connections[0].id.as_str(), "acme");
+        config.check().expect("check");
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_that_names_it() {
+        for (from, to, name) in [
+            ("database", "databse", "databse"),
+            ("environment = \"test\"", "environment = \"test\"\nregion = 1", "region"),
+            ("{ env = \"KEY\" }", "{ value = \"s3cret\" }", "value"),
+        ] {
+            let err = format!("{:#}", parse(&GOOD.replace(from, to)).expect_err(name));
+            assert!(err.contains(name), "{err}");
+        }
+    }
+
+    #[test]
+    fn a_live_connection_has_no_override() {
+        let text = GOOD.replace("environment = \"test\"", "environment = \"live\"\nendpoint = \"http://127.0.0.1:1\"");
+        let err = parse(&text).expect("shape").check().expect_err("rule").to_string();
+        assert!(err.contains("`live`"), "{err}");
+    }
+
+    #[test]
+    fn a_missing_secret_names_its_place() {
+        let config = parse(GOOD).expect("config");
+        let err = config.secret(&SecretRef::File("nowhere/x".into())).expect_err("missing");
+        assert!(format!("{err:#}").contains("nowhere/x"));
+        let err = config.secret(&SecretRef::Env("WHARF_TEST_NOT_SET".to_owned())).expect_err("missing");
+        assert!(format!("{err:#}").contains("WHARF_TEST_NOT_SET"));
+    }
+}

@@ -1,0 +1,18 @@
+//! The `wharf` binary: settings, wiring and commands. No business logic.
+
+mod bind;
+mod cli;
+mod clock;
+mod config;
+mod shutdown;
+mod telemetry;
+mod wire;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    cli::run(cli)
+}

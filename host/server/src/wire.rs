@@ -1,0 +1,165 @@
+//! Joining the rooms: configuration in, a running set of ports out. The only place that knows every crate.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use secrecy::ExposeSecret;
+use wharf_api::TenantAccess;
+use wharf_domain::ids::{ConnectionId, TenantId};
+use wharf_domain::port::carrier::Carrier;
+use wharf_domain::port::erp::Erp;
+use wharf_domain::time::Clock;
+use wharf_egress::{Egress, EgressConfig, Live};
+use wharf_flows::order_release::Policy;
+use wharf_flows::runner::Ports;
+use wharf_odoo::{EventSource, OdooConfig, OdooErp};
+use wharf_sandbox::roles::Connection;
+use wharf_sandbox::{Adapter, Limits, LocalServices, Sandbox, SandboxConfig};
+use wharf_store::Db;
+
+use crate::bind;
+use crate::clock::{RandomIds, SystemClock};
+use crate::config::{self, Config, Events, Odoo, Tenant};
+
+/// Opens the database of the configuration.
+pub(crate) async fn open_db(config: &Config) -> Result<Db> {
+    let path = config.path(&config.server.data_dir).join("wharf.db");
+    Db::open(&path, Arc::new(SystemClock), Arc::new(RandomIds))
+        .await
+        .with_context(|| format!("failed to open the database `{}`", path.display()))
+}
+
+/// The door out, over the network.
+pub(crate) fn egress(config: &Config, db: Option<Db>) -> Result<Egress> {
+    let settings =
+        EgressConfig { settle_delay_ms: i64::from(config.server.settle_seconds) * 1_000, ..EgressConfig::default() };
+    let live = Live::new(&settings).context("failed to start TLS")?;
+    Ok(Egress::new(db, Arc::new(SystemClock), settings, Arc::new(live)))
+}
+
+/// How to speak to a tenant's Odoo.
+pub(crate) fn odoo(config: &Config, tenant: &Tenant, odoo: &Odoo) -> Result<OdooConfig> {
+    let api_key = config.secret(&odoo.api_key).with_context(|| format!("`odoo.api_key` of tenant `{}`", tenant.id))?;
+    Ok(OdooConfig {
+        tenant: tenant.id.clone(),
+        url: odoo.url.trim_end_matches('/').to_owned(),
+        database: odoo.database.clone(),
+        api_key,
+        allow_private_address: odoo.allow_private_address,
+        company: odoo.company,
+        events: match odoo.events {
+            Events::Outbox => EventSource::Outbox,
+            Events::Poll => EventSource::POLL,
+        },
+    })
+}
+
+/// The sandbox with its cache of compiled adapters.
+pub(crate) fn sandbox(config: &Config) -> Result<Arc<Sandbox>> {
+    let cache_dir = config.path(&config.server.data_dir).join("compiled");
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    let sandbox = Sandbox::new(SandboxConfig { limits: Limits::default(), cache_dir: Some(cache_dir), threads })
+        .context("failed to start the sandbox")?;
+    Ok(Arc::new(sandbox))
+}
+
+/// Loads an adapter file of the configuration's folder.
+pub(crate) async fn load_adapter(config: &Config, sandbox: &Sandbox, name: &str) -> Result<Adapter> {
+    let path = config.path(&config.server.adapters_dir).join(format!("{name}.wasm"));
+    let bytes = std::fs::read(&path).with_context(|| {
+        format!(
+            "cannot read the adapter `{}`; build it with `wharf adapter build` or mend `adapters_dir`",
+            path.display()
+        )
+    })?;
+    sandbox.load(bytes).await.with_context(|| format!("the adapter `{}` cannot be used", path.display()))
+}
+
+/// What tenants are connected to.
+pub(crate) struct Wired {
+    erps: BTreeMap<TenantId, Arc<dyn Erp>>,
+    carriers: BTreeMap<(TenantId, ConnectionId), Arc<dyn Carrier>>,
+    policies: BTreeMap<TenantId, Policy>,
+}
+
+impl Ports for Wired {
+    fn erp(&self, tenant: &TenantId) -> Option<Arc<dyn Erp>> {
+        self.erps.get(tenant).cloned()
+    }
+    fn carrier(&self, tenant: &TenantId, connection: &ConnectionId) -> Option<Arc<dyn Carrier>> {
+        self.carriers.get(&(tenant.clone(), connection.clone())).cloned()
+    }
+    fn order_release(&self, tenant: &TenantId) -> Option<Policy> {
+        self.policies.get(tenant).cloned()
+    }
+}
+
+impl Wired {
+    /// Binds every connection. One that cannot be bound stops the start: a host that silently lacks a carrier would
+    /// let orders wait for nothing.
+    pub(crate) async fn new(config: &Config, db: &Db) -> Result<Self> {
+        let egress = egress(config, Some(db.clone()))?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let sandbox = sandbox(config)?;
+        let services = Arc::new(LocalServices::durable(egress.clone(), Arc::clone(&clock), db.clone()));
+        let mut loaded: BTreeMap<&str, Arc<Adapter>> = BTreeMap::new();
+        let mut wired = Self { erps: BTreeMap::new(), carriers: BTreeMap::new(), policies: BTreeMap::new() };
+        for tenant in &config.tenants {
+            for c in &tenant.connections {
+                let adapter = match loaded.get(c.adapter.as_str()) {
+                    Some(adapter) => Arc::clone(adapter),
+                    None => {
+                        let adapter = Arc::new(load_adapter(config, &sandbox, &c.adapter).await?);
+                        loaded.insert(&c.adapter, Arc::clone(&adapter));
+                        adapter
+                    }
+                };
+                let (grant, settings) =
+                    bind::connection(config, tenant, c, &adapter.manifest, Some(adapter.digest.clone()))?;
+                tracing::info!(tenant = %tenant.id, connection = %c.id, adapter = %adapter.name, version = %adapter.version, digest = %adapter.digest, "connection bound");
+                let sandbox = Arc::clone(&sandbox);
+                let bound = Connection::new(sandbox, adapter, services.clone(), Arc::new(grant), settings);
+                wired.carriers.insert((tenant.id.clone(), c.id.clone()), Arc::new(bound));
+            }
+            if let Some(settings) = &tenant.odoo {
+                let settings = odoo(config, tenant, settings)?;
+                let erp = OdooErp::new(egress.clone(), Arc::clone(&clock), &settings);
+                wired.erps.insert(tenant.id.clone(), Arc::new(erp));
+            }
+            if let Some(policy) = &tenant.order_release {
+                wired.policies.insert(tenant.id.clone(), policy.clone());
+            }
+        }
+        Ok(wired)
+    }
+}
+
+/// Who may call the API.
+pub(crate) fn access(config: &Config) -> Result<BTreeMap<TenantId, TenantAccess>> {
+    let mut out = BTreeMap::new();
+    for tenant in &config.tenants {
+        let webhook_token = match &tenant.odoo {
+            Some(odoo) => {
+                let token = config
+                    .secret(&odoo.webhook_token)
+                    .with_context(|| format!("`odoo.webhook_token` of tenant `{}`", tenant.id))?;
+                Some(token.expose_secret().to_owned())
+            }
+            None => None,
+        };
+        out.insert(tenant.id.clone(), TenantAccess { webhook_token });
+    }
+    Ok(out)
+}
+
+/// Tenants whose Odoo is asked for news, with the seconds between two times.
+pub(crate) fn polls(config: &Config) -> Vec<(TenantId, u32)> {
+    let wanted = |t: &&config::Tenant| t.order_release.is_some();
+    config
+        .tenants
+        .iter()
+        .filter(wanted)
+        .filter_map(|t| t.odoo.as_ref().map(|o| (t.id.clone(), o.poll_seconds)))
+        .collect()
+}

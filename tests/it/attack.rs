@@ -1,0 +1,148 @@
+//! Guests that misbehave. Each must end with a typed fault that names what it did, and the sandbox must serve the next
+//! call as if nothing had happened.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use wharf_domain::ctx::{CallCtx, Environment};
+use wharf_domain::fault::{Blame, Fault, FaultKind};
+use wharf_domain::ids::TenantId;
+use wharf_domain::time::{Clock, ManualClock, Timestamp};
+use wharf_egress::{Egress, EgressConfig, Grant, Replay};
+use wharf_sandbox::roles::{Connection, Settings};
+use wharf_sandbox::{Adapter, Limits, LoadError, LocalServices, Sandbox, SandboxConfig};
+
+use crate::guest;
+
+fn sandbox(limits: Limits) -> Arc<Sandbox> {
+    Arc::new(Sandbox::new(SandboxConfig { limits, cache_dir: None, threads: 1 }).expect("sandbox"))
+}
+
+/// Small budgets, so that the tests are quick.
+fn small() -> Limits {
+    Limits { cpu_ms: 50, wall_ms: 5_000, concurrent_calls: 8, host_calls: 100, ..Limits::default() }
+}
+
+async fn connection(sandbox: &Arc<Sandbox>, bytes: Vec<u8>) -> Result<Connection, LoadError> {
+    let adapter: Arc<Adapter> = Arc::new(sandbox.load(bytes).await?);
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(1_700_000_000_000));
+    let egress = Egress::new(None, Arc::clone(&clock), EgressConfig::default(), Arc::new(Replay::empty()));
+    let grant = Grant {
+        tenant: TenantId::parse("t").expect("tenant"),
+        connection: "c".to_owned(),
+        adapter_digest: None,
+        origins: vec![],
+        routes: vec![],
+        secrets: Default::default(),
+        config: Default::default(),
+        limits: Default::default(),
+    };
+    let settings = Settings { environment: Environment::Test, endpoint: String::new(), config: vec![] };
+    let services = Arc::new(LocalServices::offline(egress, clock));
+    Ok(Connection::new(Arc::clone(sandbox), adapter, services, Arc::new(grant), settings))
+}
+
+fn ctx() -> CallCtx {
+    CallCtx {
+        tenant: TenantId::parse("t").expect("tenant"),
+        job: None,
+        fence: 0,
+        attempt: 1,
+        flow: None,
+        business: None,
+        deadline: Timestamp::from_millis(1_700_000_060_000),
+    }
+}
+
+async fn describe(name: &str) -> Fault {
+    let sandbox = sandbox(small());
+    let connection = connection(&sandbox, guest::adapter(name)).await.expect("it loads");
+    connection.invoke(&ctx(), "info.describe", json!({})).await.result.expect_err("it must not succeed")
+}
+
+#[tokio::test]
+async fn a_looping_guest_is_ended_and_its_neighbour_is_served() {
+    let sandbox = sandbox(Limits { cpu_ms: 300, ..small() });
+    let looping = connection(&sandbox, guest::adapter("loop")).await.expect("loads");
+    let trapping = connection(&sandbox, guest::adapter("trap")).await.expect("loads");
+    let (first, neighbour) = (ctx(), ctx());
+    let endless = looping.invoke(&first, "info.describe", json!({}));
+    let quick = tokio::time::timeout(Duration::from_secs(5), trapping.invoke(&neighbour, "info.describe", json!({})));
+    let (endless, quick) = tokio::join!(endless, quick);
+    let fault = endless.result.expect_err("ended");
+    assert_eq!((fault.code.as_str(), fault.kind, fault.blame), ("sandbox.cpu", FaultKind::AdapterFault, Blame::Guest));
+    assert!(fault.frames.iter().any(|f| f.contains("spin")), "{:?}", fault.frames);
+    assert_eq!(quick.expect("the neighbour is served meanwhile").result.expect_err("traps").code, "sandbox.panic");
+}
+
+#[tokio::test]
+async fn a_guest_that_takes_all_memory_is_told_apart_from_one_that_panics() {
+    let fault = describe("grow").await;
+    assert_eq!(fault.code, "sandbox.memory", "{fault}");
+    assert!(fault.message.contains("64 MiB"), "{fault}");
+}
+
+#[tokio::test]
+async fn a_guest_that_declares_four_gib_does_not_load() {
+    let error = connection(&sandbox(small()), guest::adapter("four-gib")).await.err().expect("refused");
+    assert!(matches!(error, LoadError::Invalid(_)), "{error}");
+    assert!(error.to_string().contains("memory"), "{error}");
+}
+
+#[tokio::test]
+async fn a_trap_names_the_guests_functions() {
+    let fault = describe("trap").await;
+    assert_eq!(fault.code, "sandbox.panic");
+    assert_eq!(fault.frames[..2], ["parse_answer", "ship"], "{:?}", fault.frames);
+    assert!(!fault.retryable());
+}
+
+#[tokio::test]
+async fn endless_recursion_overflows_the_guests_stack_only() {
+    assert_eq!(describe("recurse").await.code, "sandbox.stack");
+}
+
+#[tokio::test]
+async fn a_flood_of_host_calls_is_ended() {
+    assert_eq!(describe("flood").await.code, "sandbox.host-calls");
+}
+
+#[tokio::test]
+async fn a_wild_pointer_is_a_broken_contract() {
+    assert_eq!(describe("wild-pointer").await.code, "sandbox.contract");
+}
+
+#[tokio::test]
+async fn what_is_not_a_component_is_refused_by_name() {
+    let sandbox = sandbox(small());
+    for bytes in [b"hello".to_vec(), vec![], b"\0asm\x01\0\0\0".to_vec()] {
+        let error = connection(&sandbox, bytes).await.err().expect("refused");
+        assert!(error.to_string().contains("not a WebAssembly component"), "{error}");
+    }
+    let limits = Limits { component_bytes: 10, ..small() };
+    let error = connection(&self::sandbox(limits), guest::adapter("trap")).await.err().expect("refused");
+    assert!(matches!(error, LoadError::TooLarge { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn an_import_the_host_does_not_offer_is_refused_by_name() {
+    let wat = r#"(module
+        (import "test:guests/unknown" "shell" (func (param i32 i32 i32)))
+        (memory (export "memory") 1)
+        (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) unreachable)
+        (func (export "wharf:adapter/info@0.1.0#describe") (result i32) unreachable))"#;
+    let bytes = guest::component(wat, "wishful", &guest::plain_manifest("wishful"));
+    let error = connection(&sandbox(small()), bytes).await.err().expect("refused");
+    assert!(matches!(&error, LoadError::UnknownImport(name) if name == "test:guests/unknown"), "{error}");
+}
+
+#[tokio::test]
+async fn three_hundred_bad_calls_leave_the_pool_whole() {
+    let sandbox = sandbox(small());
+    let trapping = connection(&sandbox, guest::adapter("trap")).await.expect("loads");
+    for _ in 0..300 {
+        let fault = trapping.invoke(&ctx(), "info.describe", json!({})).await.result.expect_err("traps");
+        assert_eq!(fault.code, "sandbox.panic");
+    }
+}

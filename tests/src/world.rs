@@ -1,0 +1,264 @@
+//! The twins and an installation.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::http::Http;
+use crate::program::{Program, binary};
+
+const TENANT: &str = "nordic";
+const ADMIN_TOKEN: &str = "test-admin-token";
+const HOOK_TOKEN: &str = "test-hook-token";
+const ODOO_ADMIN_KEY: &str = "000000000000000000000000000000000000000a";
+
+/// What a test wants different.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub lease_seconds: u32,
+    pub retry_base_ms: u32,
+    pub settle_seconds: u32,
+    pub poll_seconds: u32,
+    /// How long the carrier hides a new shipment from lookups.
+    pub read_after_write_ms: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { lease_seconds: 30, retry_base_ms: 100, settle_seconds: 2, poll_seconds: 1, read_after_write_ms: 0 }
+    }
+}
+
+/// A carrier, an Odoo, and a folder with a configuration that connects them.
+pub struct World {
+    folder: TempDir,
+    /// The carrier's admin API.
+    pub carrier: Http,
+    /// Odoo with the administrator's key.
+    pub odoo: Http,
+    port: u16,
+    _carrier: Program,
+    _odoo: Program,
+}
+
+impl World {
+    /// Starts the twins, migrates a fresh database and sets up Odoo.
+    pub fn new(settings: &Settings) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("wharf-test-").tempdir()?;
+        let hide = settings.read_after_write_ms.to_string();
+        let (carrier, carrier_url) = twin(folder.path(), "ups", &["--read-after-write-ms", &hide])?;
+        let (odoo, odoo_url) = twin(folder.path(), "odoo", &["--bare", "--admin-key", ODOO_ADMIN_KEY])?;
+        let world = Self {
+            carrier: Http::new(&carrier_url, None),
+            odoo: Http::new(&odoo_url, Some(ODOO_ADMIN_KEY)),
+            port: free_port()?,
+            folder,
+            _carrier: carrier,
+            _odoo: odoo,
+        };
+        world.write_config(settings, &carrier_url, &odoo_url)?;
+        world.must(&["migrate"])?;
+        let hook = format!("http://127.0.0.1:{}", world.port);
+        let key = world.file("odoo-admin.key").display().to_string();
+        world.must(&["odoo", "setup", "--tenant", TENANT, "--admin-key-file", &key, "--webhook-base", &hook])?;
+        Ok(world)
+    }
+
+    fn write_config(&self, settings: &Settings, carrier_url: &str, odoo_url: &str) -> Result<()> {
+        for (name, value) in [
+            ("admin.token", ADMIN_TOKEN),
+            ("webhook.token", HOOK_TOKEN),
+            ("carrier.id", "twin-client"),
+            ("carrier.secret", "twin-secret"),
+            ("odoo.key", ODOO_ADMIN_KEY),
+            ("odoo-admin.key", ODOO_ADMIN_KEY),
+        ] {
+            std::fs::write(self.file(name), value)?;
+        }
+        let adapters = adapters_dir()?;
+        let Settings { lease_seconds, retry_base_ms, settle_seconds, poll_seconds, .. } = settings;
+        let text = format!(
+            r#"[server]
+listen = "127.0.0.1:{port}"
+data_dir = "data"
+adapters_dir = "{adapters}"
+admin_token = {{ file = "admin.token" }}
+lease_seconds = {lease_seconds}
+retry_base_ms = {retry_base_ms}
+settle_seconds = {settle_seconds}
+
+[[tenant]]
+id = "{TENANT}"
+name = "Nordic 3PL"
+[tenant.odoo]
+url = "{odoo_url}"
+database = "odoo19"
+api_key = {{ file = "odoo.key" }}
+webhook_token = {{ file = "webhook.token" }}
+poll_seconds = {poll_seconds}
+allow_private_address = true
+[tenant.order_release]
+carriers = ["ups"]
+[[tenant.connection]]
+id = "ups"
+adapter = "ups"
+environment = "test"
+endpoint = "{carrier_url}"
+allow_private_address = true
+config = {{ account_number = "A1B2C3" }}
+secrets = {{ oauth = {{ client_id = {{ file = "carrier.id" }}, client_secret = {{ file = "carrier.secret" }} }} }}
+"#,
+            port = self.port,
+            adapters = adapters.display(),
+        );
+        std::fs::write(self.file("wharf.toml"), text).context("cannot write the configuration")
+    }
+
+    /// A path in the installation's folder.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Changes the configuration file by replacing a text that must be there.
+    pub fn edit_config(&self, from: &str, to: &str) -> Result<()> {
+        let path = self.file("wharf.toml");
+        let text = std::fs::read_to_string(&path)?;
+        if !text.contains(from) {
+            bail!("the configuration has no `{from}`");
+        }
+        std::fs::write(&path, text.replace(from, to)).context("cannot write the configuration")
+    }
+
+    /// Runs a command of `wharf` with this installation's configuration.
+    pub fn wharf(&self, words: &[&str]) -> Result<Output> {
+        let mut command = Command::new(binary("wharf")?);
+        Ok(command.args(words).arg("--config").arg(self.file("wharf.toml")).env("RUST_BACKTRACE", "0").output()?)
+    }
+
+    fn must(&self, words: &[&str]) -> Result<()> {
+        let output = self.wharf(words)?;
+        if !output.status.success() {
+            bail!("wharf {} failed: {}", words.join(" "), String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(())
+    }
+
+    /// Starts the host and waits until it listens.
+    pub fn serve(&self) -> Result<Program> {
+        let ready = self.file("ready.json");
+        // Left by a host that was killed.
+        let _ = std::fs::remove_file(&ready);
+        let mut command = Command::new(binary("wharf")?);
+        command.arg("serve").arg("--config").arg(self.file("wharf.toml")).arg("--ready-file").arg(&ready);
+        let mut host = Program::start(&mut command, &self.file("wharf.log"))?;
+        host.wait_for(&ready)?;
+        Ok(host)
+    }
+
+    /// The host's API.
+    pub fn api(&self) -> Http {
+        Http::new(&format!("http://127.0.0.1:{}", self.port), Some(ADMIN_TOKEN))
+    }
+
+    /// What Odoo posts, once more.
+    pub fn knock(&self) -> Result<u16> {
+        let path = format!("/hooks/odoo/{TENANT}/{HOOK_TOKEN}");
+        Ok(self.api().ask("POST", &path, Some(&json!({"_model": "sale.order", "_id": 1})))?.0)
+    }
+
+    /// Creates and confirms orders in Odoo; gives their record ids.
+    pub fn confirm_orders(&self, count: usize) -> Result<Vec<i64>> {
+        let answer = self.odoo.json("POST", "/__admin/orders", Some(&json!({ "count": count })))?;
+        let ids: Vec<i64> = answer["orders"]
+            .as_array()
+            .context("no orders in the answer")?
+            .iter()
+            .filter_map(|o| o["id"].as_i64())
+            .collect();
+        if ids.len() != count {
+            bail!("{count} orders were asked for: {answer}");
+        }
+        Ok(ids)
+    }
+
+    /// The flow of an order with everything that belongs to it; null before the host has heard of it.
+    pub fn timeline(&self, order: i64) -> Result<Value> {
+        let path = format!("/api/v1/tenants/{TENANT}/flows/order/{order}");
+        let (status, text) = self.api().ask("GET", &path, None)?;
+        match status {
+            200 => Ok(serde_json::from_str(&text)?),
+            404 => Ok(Value::Null),
+            _ => bail!("{path} answered {status}: {text}"),
+        }
+    }
+
+    /// Waits until every order's flow has one of `statuses`.
+    pub fn wait_until(&self, orders: &[i64], statuses: &[&str], limit: Duration) -> Result<()> {
+        let start = Instant::now();
+        let mut open: Vec<i64> = orders.to_vec();
+        while !open.is_empty() {
+            let mut left = Vec::new();
+            let mut last = Value::Null;
+            for order in open {
+                let timeline = self.timeline(order)?;
+                if !timeline["flow"]["status"].as_str().is_some_and(|s| statuses.contains(&s)) {
+                    last = timeline;
+                    left.push(order);
+                }
+            }
+            open = left;
+            if start.elapsed() > limit {
+                bail!("orders {open:?} are not {statuses:?} after {limit:?}; the last one: {last:#}");
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    /// Shipments in the carrier's ledger.
+    pub fn bought(&self) -> Result<Vec<Value>> {
+        let effects = self.carrier.json("GET", "/__admin/effects", None)?;
+        let rows = effects.as_array().context("the ledger is no list")?;
+        Ok(rows.iter().filter(|e| e["kind"] == "shipment").cloned().collect())
+    }
+
+    /// Makes the carrier misbehave.
+    pub fn carrier_script(&self, rules: &Value) -> Result<()> {
+        self.carrier.json("POST", "/__admin/scenario", Some(rules)).map(|_| ())
+    }
+
+    /// Rows of an Odoo model.
+    pub fn odoo_rows(&self, model: &str, domain: &Value, fields: &[&str]) -> Result<Vec<Value>> {
+        let body = json!({ "domain": domain, "fields": fields, "order": "id" });
+        let rows = self.odoo.json("POST", &format!("/json/2/{model}/search_read"), Some(&body))?;
+        Ok(rows.as_array().cloned().unwrap_or_default())
+    }
+}
+
+fn twin(folder: &Path, kind: &str, more: &[&str]) -> Result<(Program, String)> {
+    let ready = folder.join(format!("{kind}.ready"));
+    let mut command = Command::new(binary("wharf-twin")?);
+    command.args([kind, "--port", "0", "--ready-file"]).arg(&ready).args(more);
+    let mut program = Program::start(&mut command, &folder.join(format!("{kind}.log")))?;
+    let said = program.wait_for(&ready)?;
+    let url = said["base_url"].as_str().context("the twin did not say where it is")?.to_owned();
+    Ok((program, url))
+}
+
+/// `target/adapters`, where `cargo xtask adapters` puts the shipped adapters.
+fn adapters_dir() -> Result<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")?;
+    let dir = root.join("target/adapters");
+    if !dir.join("ups.wasm").is_file() {
+        bail!("`{}` has no adapters: run `cargo xtask adapters`", dir.display());
+    }
+    Ok(dir)
+}
+
+fn free_port() -> Result<u16> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
