@@ -40,9 +40,9 @@ fn a_confirmed_order_gets_one_label_and_ten_more_webhooks_change_nothing() -> an
 #[test]
 fn an_answer_that_never_came_is_looked_up_and_not_bought_again() -> anyhow::Result<()> {
     let world = World::new(&Settings { read_after_write_ms: 500, settle_seconds: 1, ..Settings::default() })?;
-    world.carrier_script(&json!({ "rules": [
+    world.carrier_script(&json!([
         { "match": { "path_contains": "/ship" }, "times": 1, "fault": "answer_lost_after_effect" },
-    ]}))?;
+    ]))?;
     let _host = world.serve()?;
     let order = world.confirm_orders(1)?[0];
     world.wait_until(&[order], &["closed"], PATIENCE)?;
@@ -55,9 +55,9 @@ fn an_answer_that_never_came_is_looked_up_and_not_bought_again() -> anyhow::Resu
 #[test]
 fn an_empty_200_without_an_effect_is_bought_once_after_two_lookups() -> anyhow::Result<()> {
     let world = World::new(&Settings { settle_seconds: 1, ..Settings::default() })?;
-    world.carrier_script(&json!({ "rules": [
+    world.carrier_script(&json!([
         { "match": { "path_contains": "/ship" }, "times": 1, "fault": "empty_200_no_effect" },
-    ]}))?;
+    ]))?;
     let _host = world.serve()?;
     let order = world.confirm_orders(1)?[0];
     world.wait_until(&[order], &["closed"], PATIENCE)?;
@@ -68,14 +68,14 @@ fn an_empty_200_without_an_effect_is_bought_once_after_two_lookups() -> anyhow::
 #[test]
 fn a_carrier_in_trouble_is_waited_for() -> anyhow::Result<()> {
     let world = World::new(&Settings { settle_seconds: 1, ..Settings::default() })?;
-    world.carrier_script(&json!({ "rules": [
+    world.carrier_script(&json!([
         { "match": { "path_contains": "/ship" }, "times": 1, "fault": "reset_before_effect" },
         { "match": { "path_contains": "/rating" }, "times": 1,
           "fault": { "status": { "code": 503 } } },
         { "match": { "path_contains": "/ship" }, "nth": 2,
           "fault": { "status": { "code": 429, "retry_after": { "seconds": 1 } } } },
         { "match": { "path_contains": "/rating" }, "fault": { "latency": { "ms": 200 } } },
-    ]}))?;
+    ]))?;
     let _host = world.serve()?;
     let orders = world.confirm_orders(3)?;
     world.wait_until(&orders, &["closed"], PATIENCE)?;

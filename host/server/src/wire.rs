@@ -117,7 +117,7 @@ impl Wired {
                 };
                 let (grant, settings) =
                     bind::connection(config, tenant, c, &adapter.manifest, Some(adapter.digest.clone()))?;
-                tracing::info!(tenant = %tenant.id, connection = %c.id, adapter = %adapter.name, version = %adapter.version, digest = %adapter.digest, "connection bound");
+                tracing::info!(tenant = %tenant.id, name = %tenant.name, connection = %c.id, adapter = %adapter.name, version = %adapter.version, digest = %adapter.digest, "connection bound");
                 let sandbox = Arc::clone(&sandbox);
                 let bound = Connection::new(sandbox, adapter, services.clone(), Arc::new(grant), settings);
                 wired.carriers.insert((tenant.id.clone(), c.id.clone()), Arc::new(bound));
