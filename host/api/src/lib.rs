@@ -1,35 +1,20 @@
-//! Everything that comes in over HTTP. Routes are rows of one list; each row says who may call it.
+//! Incoming HTTP: what the ERP's hooks and people's tools talk to. It reads the store, and it starts work by queueing
+//! it; it never waits for work and never calls outside. Every answer that is not a success is a problem of RFC 9457.
 //!
-//! Deliberately absent: outgoing traffic, adapters, business decisions. An endpoint reads rows, or writes one and asks
-//! for work.
+//! [`router`] is the whole face: one list of rows, each with method, path, who may, and the handler.
 
-mod access;
 mod admin;
+mod body;
+mod caller;
 mod health;
 mod ingress;
+mod path;
 mod problem;
-mod route;
+mod router;
 mod state;
 #[cfg(test)]
-mod tests;
+mod testing;
 
-use axum::Router;
-
-pub use state::{ApiState, TenantAccess};
-
-/// The whole API.
-pub fn router(state: ApiState) -> Router {
-    route::build(all(), state)
-}
-
-/// The list of endpoints.
-fn all() -> Vec<route::Row> {
-    [
-        health::routes(),
-        ingress::odoo::routes(),
-        admin::flows::routes(),
-        admin::exceptions::routes(),
-        admin::jobs::routes(),
-    ]
-    .concat()
-}
+pub use problem::Problem;
+pub use router::router;
+pub use state::{ApiState, TenantAccess, Token};

@@ -1,46 +1,54 @@
-//! What handlers share.
+//! What every handler works with.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
 use wharf_domain::ids::TenantId;
 use wharf_store::Db;
 
-/// What one tenant's callers know. Only digests are kept in memory.
-pub struct TenantAccess {
-    /// Last part of the URL Odoo posts to; absent when the tenant has no Odoo.
-    pub webhook_token: Option<String>,
-}
+use crate::problem::Problem;
 
-/// The API's state. Cheap to clone.
+/// Cheap to clone.
 #[derive(Clone)]
 pub struct ApiState(Arc<Inner>);
 
 struct Inner {
     db: Db,
-    admin: Secret,
-    tenants: BTreeMap<TenantId, Option<Secret>>,
+    tenants: BTreeMap<TenantId, TenantAccess>,
+    admin_token: Token,
 }
 
-/// SHA-256 of a token: comparing digests in constant time tells nothing about length or content.
-struct Secret([u8; 32]);
+/// How the outside reaches one tenant.
+pub struct TenantAccess {
+    /// The last part of the hook's path; absent when the tenant's ERP sends no hooks.
+    pub webhook_token: Option<Token>,
+}
 
-impl Secret {
-    fn of(token: &str) -> Self {
-        Self(Sha256::digest(token.as_bytes()).into())
+/// A secret to compare with, kept as its SHA-256. It cannot be printed.
+pub struct Token([u8; 32]);
+
+impl Token {
+    pub fn new(secret: &str) -> Self {
+        Self(Sha256::digest(secret.as_bytes()).into())
     }
-    fn is(&self, given: &str) -> bool {
-        self.0.ct_eq(&Self::of(given).0).into()
+
+    /// Is it the same secret? Takes the same time whatever differs. An empty text is never a secret.
+    pub(crate) fn matches(&self, given: &str) -> bool {
+        let same = bool::from(Self::new(given).0.ct_eq(&self.0));
+        same && !given.is_empty()
+    }
+
+    /// Compares like a real token and never matches, so that an unknown tenant takes as long as a wrong token.
+    fn nobodys() -> Self {
+        Self([0; 32])
     }
 }
 
 impl ApiState {
-    pub fn new(db: Db, tenants: BTreeMap<TenantId, TenantAccess>, admin_token: &str) -> Self {
-        let tenants =
-            tenants.into_iter().map(|(id, access)| (id, access.webhook_token.as_deref().map(Secret::of))).collect();
-        Self(Arc::new(Inner { db, admin: Secret::of(admin_token), tenants }))
+    pub fn new(db: Db, tenants: BTreeMap<TenantId, TenantAccess>, admin_token: Token) -> Self {
+        Self(Arc::new(Inner { db, tenants, admin_token }))
     }
 
     pub(crate) fn db(&self) -> &Db {
@@ -48,20 +56,37 @@ impl ApiState {
     }
 
     pub(crate) fn is_admin(&self, token: &str) -> bool {
-        self.0.admin.is(token)
+        self.0.admin_token.matches(token)
     }
 
-    /// The tenant of that name, when it is configured.
-    pub(crate) fn tenant(&self, name: &str) -> Option<TenantId> {
-        TenantId::parse(name).ok().filter(|id| self.0.tenants.contains_key(id))
+    /// The tenant a hook is for. A tenant that does not exist, one without hooks and a wrong token look the same.
+    pub(crate) fn hooked(&self, tenant: &str, token: &str) -> Result<TenantId, Problem> {
+        let id = TenantId::parse(tenant).ok();
+        let known = id.as_ref().and_then(|id| self.0.tenants.get(id)).and_then(|access| access.webhook_token.as_ref());
+        let matches = known.unwrap_or(&Token::nobodys()).matches(token);
+        id.filter(|_| matches).ok_or_else(Problem::no_such_resource)
     }
 
-    /// The tenant when the webhook token is its own. Unknown tenant and wrong token take the same way.
-    pub(crate) fn webhook_tenant(&self, name: &str, token: &str) -> Option<TenantId> {
-        let tenant = self.tenant(name);
-        let known = tenant.as_ref().and_then(|id| self.0.tenants.get(id)).and_then(Option::as_ref);
-        let nobody = Secret::of("");
-        let fits = known.unwrap_or(&nobody).is(token);
-        tenant.filter(|_| known.is_some() && fits)
+    /// A tenant of this host.
+    pub(crate) fn tenant(&self, tenant: &str) -> Result<TenantId, Problem> {
+        let id = TenantId::parse(tenant).ok().filter(|id| self.0.tenants.contains_key(id));
+        id.ok_or_else(|| {
+            Problem::not_found("unknown-tenant", format!("there is no tenant `{tenant}`"))
+                .hint("tenants are listed in the configuration file")
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_matches_only_itself() {
+        let token = Token::new("s3cret");
+        assert!(token.matches("s3cret"));
+        assert!(!token.matches("s3cre") && !token.matches("") && !token.matches("S3CRET"));
+        assert!(!Token::new("").matches(""), "an empty secret opens nothing");
+        assert!(!Token::nobodys().matches("s3cret"));
     }
 }

@@ -178,6 +178,7 @@ impl Config {
                 }
             }
             if let Some(policy) = &tenant.order_release {
+                policy.check().with_context(|| format!("`order_release` of tenant `{}`", tenant.id))?;
                 for id in &policy.carriers {
                     if !connections.contains(id) {
                         bail!(

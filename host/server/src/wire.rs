@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use secrecy::ExposeSecret;
-use wharf_api::TenantAccess;
+use wharf_api::{TenantAccess, Token};
 use wharf_domain::ids::{ConnectionId, TenantId};
 use wharf_domain::port::carrier::Carrier;
 use wharf_domain::port::erp::Erp;
@@ -144,7 +144,7 @@ pub(crate) fn access(config: &Config) -> Result<BTreeMap<TenantId, TenantAccess>
                 let token = config
                     .secret(&odoo.webhook_token)
                     .with_context(|| format!("`odoo.webhook_token` of tenant `{}`", tenant.id))?;
-                Some(token.expose_secret().to_owned())
+                Some(Token::new(token.expose_secret()))
             }
             None => None,
         };

@@ -1,3 +1,3 @@
-//! What outside systems post to us.
+//! What other systems send by themselves.
 
 pub(crate) mod odoo;

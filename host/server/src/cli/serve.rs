@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use wharf_api::{ApiState, router};
+use wharf_api::{ApiState, Token, router};
 use wharf_flows::runner;
 use wharf_flows::schedules::{Ticker, schedules};
 use wharf_queue::{Backoff, Registry, Worker, WorkerConfig};
@@ -34,7 +34,7 @@ pub(crate) async fn run(args: Args) -> Outcome {
     db.check_schema().await?;
     let wired = Arc::new(Wired::new(&config, &db).await?);
     let admin_token = config.secret(&config.server.admin_token).context("`server.admin_token`")?;
-    let state = ApiState::new(db.clone(), wire::access(&config)?, admin_token.expose_secret());
+    let state = ApiState::new(db.clone(), wire::access(&config)?, Token::new(admin_token.expose_secret()));
     let listener = tokio::net::TcpListener::bind(config.server.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.server.listen))?;

@@ -1,0 +1,127 @@
+//! The list of everything that can be asked.
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::handler::Handler;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodFilter, MethodRouter, on};
+
+use crate::caller::{Perm, admin_only};
+use crate::problem::Problem;
+use crate::state::ApiState;
+use crate::{admin, body, health, ingress};
+
+/// The methods in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Get,
+    Post,
+}
+
+/// One row: what is asked, who may, who answers.
+pub(crate) struct Row {
+    pub(crate) verb: Verb,
+    pub(crate) path: &'static str,
+    pub(crate) perm: Perm,
+    answer: Answer,
+}
+
+/// Binds a handler to a method; the method itself is in the row.
+type Answer = Box<dyn FnOnce(MethodFilter) -> MethodRouter<ApiState>>;
+
+/// Makes a row.
+pub(crate) fn route<H, T>(verb: Verb, path: &'static str, perm: Perm, handler: H) -> Row
+where
+    H: Handler<T, ApiState>,
+    T: 'static,
+{
+    Row { verb, path, perm, answer: Box::new(|filter| on(filter, handler)) }
+}
+
+/// Every row.
+pub(crate) fn rows() -> Vec<Row> {
+    [
+        health::routes(),
+        ingress::odoo::routes(),
+        admin::flows::routes(),
+        admin::exceptions::routes(),
+        admin::jobs::routes(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// The service.
+pub fn router(state: ApiState) -> Router {
+    let mut router = Router::new();
+    for row in rows() {
+        let mut answer = (row.answer)(match row.verb {
+            Verb::Get => MethodFilter::GET,
+            Verb::Post => MethodFilter::POST,
+        });
+        if row.perm.needs_admin() {
+            answer = answer.route_layer(from_fn_with_state(state.clone(), admin_only));
+        }
+        router = router.route(row.path, answer);
+    }
+    router
+        .fallback(async || Problem::no_such_resource())
+        .method_not_allowed_fallback(async || Problem::wrong_method())
+        .layer(DefaultBodyLimit::max(body::LIMIT))
+        .with_state(state)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Method;
+
+    use super::*;
+    use crate::testing::House;
+
+    #[test]
+    fn every_row_says_who_may() {
+        let list: Vec<_> = rows().iter().map(|row| format!("{:?} {} {:?}", row.verb, row.path, row.perm)).collect();
+        assert_eq!(
+            list,
+            [
+                "Get /healthz Public",
+                "Post /hooks/odoo/{tenant}/{token} HookToken",
+                "Get /api/v1/tenants/{tenant}/flows FlowsRead",
+                "Get /api/v1/tenants/{tenant}/flows/order/{id} FlowsRead",
+                "Get /api/v1/tenants/{tenant}/exceptions ExceptionsRead",
+                "Post /api/v1/tenants/{tenant}/exceptions/{id}/resolve ExceptionsResolve",
+                "Get /api/v1/jobs/counts JobsRead",
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_row_for_the_administrator_refuses_everybody_else() {
+        let house = House::new().await;
+        for row in rows().into_iter().filter(|row| row.perm.needs_admin()) {
+            let path = row.path.replace("{tenant}", "nordic").replace("{id}", "42");
+            let method = match row.verb {
+                Verb::Get => Method::GET,
+                Verb::Post => Method::POST,
+            };
+            for token in [None, Some("Bearer wrong"), Some("Bearer "), Some("Basic YTpi"), Some("admin-secret")] {
+                let answer = house.ask(method.clone(), &path, token, None).await;
+                assert_eq!((answer.status, answer.code()), (401, "unauthorized"), "{path} with {token:?}");
+                assert_eq!(answer.header("www-authenticate"), "Bearer");
+            }
+            let answer = house.ask(method.clone(), &path, Some("bearer admin-secret"), Some("{}")).await;
+            assert_ne!(answer.status, 401, "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_does_not_exist_is_a_problem_too() {
+        let house = House::new().await;
+        let answer = house.ask(Method::GET, "/nowhere", None, None).await;
+        assert_eq!((answer.status, answer.code()), (404, "not-found"));
+        assert_eq!(answer.header("content-type"), "application/problem+json");
+        let answer = house.ask(Method::POST, "/healthz", None, None).await;
+        assert_eq!((answer.status, answer.code()), (405, "method-not-allowed"));
+    }
+}

@@ -1,0 +1,201 @@
+//! What tests of this crate start from: the real router over a real database with two tenants, `nordic` with hooks and
+//! `silent` without.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request, header};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tower::ServiceExt as _;
+use uuid::Uuid;
+use wharf_domain::ctx::Actor;
+use wharf_domain::effect::{BusinessKey, EffectClass};
+use wharf_domain::exception::{self as codes, NewException, Severity};
+use wharf_domain::fault::{Blame, Fault, FaultKind};
+use wharf_domain::ids::{ConnectionId, Digest, ExceptionId, IdSource, TenantId};
+use wharf_domain::time::{ManualClock, Timestamp};
+use wharf_flows::{intake, order_release, runner};
+use wharf_store::effects::{self, NewEffect};
+use wharf_store::flows::{self, FlowRow};
+use wharf_store::inbox::{self, NewEvent};
+use wharf_store::jobs::{self, Finish, JobRow, NewJob};
+use wharf_store::{Db, Tx, exceptions};
+
+use crate::{ApiState, TenantAccess, Token, router};
+
+#[derive(Default)]
+struct Counted(AtomicU64);
+
+impl IdSource for Counted {
+    fn next(&self, now: Timestamp) -> Uuid {
+        Uuid::from_u64_pair(now.millis() as u64, self.0.fetch_add(1, Ordering::SeqCst))
+    }
+}
+
+pub(crate) struct House {
+    _directory: TempDir,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) db: Db,
+    router: axum::Router,
+}
+
+/// An answer, read to its end.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    headers: HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    pub(crate) fn code(&self) -> &str {
+        self.body["code"].as_str().unwrap_or("none")
+    }
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("none", |value| value.to_str().expect("text"))
+    }
+}
+
+impl House {
+    pub(crate) async fn new() -> Self {
+        let directory = TempDir::new().expect("directory");
+        let clock = Arc::new(ManualClock::at(1_700_000_000_000));
+        let path = directory.path().join("wharf.db");
+        let db = Db::open(&path, clock.clone(), Arc::new(Counted::default())).await.expect("open");
+        db.migrate().await.expect("migrate");
+        let tenants = BTreeMap::from([
+            (tenant(), TenantAccess { webhook_token: Some(Token::new("hook-secret")) }),
+            (TenantId::parse("silent").expect("tenant"), TenantAccess { webhook_token: None }),
+        ]);
+        let router = router(ApiState::new(db.clone(), tenants, Token::new("admin-secret")));
+        Self { _directory: directory, clock, db, router }
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.expect("answer");
+        let (parts, body) = response.into_parts();
+        let bytes = axum::body::to_bytes(body, usize::MAX).await.expect("body");
+        let body = serde_json::from_slice(&bytes).expect("every answer is JSON");
+        Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+    }
+
+    pub(crate) async fn ask(&self, method: Method, path: &str, auth: Option<&str>, body: Option<&str>) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(auth) = auth {
+            request = request.header(header::AUTHORIZATION, auth);
+        }
+        if body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        self.send(request.body(Body::from(body.unwrap_or_default().to_owned())).expect("request")).await
+    }
+
+    /// As the administrator.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.ask(Method::GET, path, Some("Bearer admin-secret"), None).await
+    }
+
+    /// As the administrator.
+    pub(crate) async fn post(&self, path: &str, body: &str) -> Answer {
+        self.ask(Method::POST, path, Some("Bearer admin-secret"), Some(body)).await
+    }
+
+    async fn begin(&self) -> Tx {
+        self.db.begin().await.expect("begin")
+    }
+
+    pub(crate) async fn pull(&self) {
+        let mut tx = self.begin().await;
+        intake::request_pull(&mut tx, &actor(), &tenant()).await.expect("pull");
+        tx.commit().await.expect("commit");
+    }
+
+    pub(crate) async fn flow(&self, id: &str) {
+        let mut tx = self.begin().await;
+        let row = FlowRow::fresh(tenant(), order_release::KIND, runner::order_key(id), tx.now());
+        let row = FlowRow { status: "packed".to_owned(), state: json!({ "a": 1 }), ..row };
+        flows::save(&mut tx, &actor(), &row).await.expect("save");
+        tx.commit().await.expect("commit");
+    }
+
+    /// An event, and a job with one failed attempt.
+    pub(crate) async fn told(&self, id: &str, text: &str) {
+        let (key, mut tx) = (runner::order_key(id), self.begin().await);
+        let event = NewEvent {
+            tenant: tenant(),
+            source: "odoo".to_owned(),
+            key: "e1".to_owned(),
+            kind: "order-changed".to_owned(),
+            flow: Some(key.clone()),
+            body: json!({}),
+        };
+        inbox::accept(&mut tx, &actor(), &event).await.expect("accept");
+        let job = NewJob::new(tenant(), key.as_str(), runner::ADVANCE, json!({ "text": text }));
+        jobs::enqueue(&mut tx, &actor(), &NewJob { flow: Some(key), ..job }).await.expect("enqueue");
+        tx.commit().await.expect("commit");
+        let job = jobs::claim(&self.db, "w", 1_000, 1).await.expect("claim").remove(0);
+        let mut tx = self.begin().await;
+        let fault = Fault::new(FaultKind::Transient, "fake", "as the test wants it", Blame::Partner);
+        let finish = Finish::Retry { at: tx.now(), fault };
+        jobs::finish(&mut tx, &actor(), &job.id, job.fence, &finish).await.expect("finish");
+        tx.commit().await.expect("commit");
+    }
+
+    /// An effect of the flow's first job.
+    pub(crate) async fn effect(&self, id: &str) {
+        let key = runner::order_key(id);
+        let job = self.jobs().await.remove(0);
+        let mut tx = self.begin().await;
+        let effect = NewEffect {
+            tenant: tenant(),
+            connection: ConnectionId::parse("acme").expect("connection"),
+            adapter_digest: None,
+            job: job.id,
+            flow: Some(key),
+            step_key: "1:POST /shipments".to_owned(),
+            business: Some(BusinessKey {
+                effect_type: "buy-label".to_owned(),
+                key: "label:order/42/WH/OUT/00007/1".to_owned(),
+            }),
+            route: "POST /shipments".to_owned(),
+            class: EffectClass::Lookup,
+            request_digest: Digest::of(b"request"),
+            fence: 1,
+            attempt: 1,
+        };
+        effects::open(&mut tx, &actor(), &effect).await.expect("open");
+        tx.commit().await.expect("commit");
+    }
+
+    /// An open exception of `order/42`.
+    pub(crate) async fn exception(&self) -> ExceptionId {
+        let mut tx = self.begin().await;
+        let new = NewException {
+            code: codes::LABEL_UNKNOWN.to_owned(),
+            severity: Severity::Critical,
+            object: "order/42/WH/OUT/00007".to_owned(),
+            owner_role: "operations".to_owned(),
+            cause: "nobody knows".to_owned(),
+            actions: vec!["look-again".to_owned(), "not-bought".to_owned()],
+        };
+        let key = runner::order_key("42");
+        let id = exceptions::raise(&mut tx, &actor(), &tenant(), Some(&key), &new).await.expect("raise");
+        tx.commit().await.expect("commit");
+        id
+    }
+
+    /// Jobs of `order/42`.
+    pub(crate) async fn jobs(&self) -> Vec<JobRow> {
+        jobs::for_flow(&self.db, &tenant(), &runner::order_key("42")).await.expect("jobs")
+    }
+}
+
+fn tenant() -> TenantId {
+    TenantId::parse("nordic").expect("tenant")
+}
+
+fn actor() -> Actor {
+    Actor::Host("test".to_owned())
+}
