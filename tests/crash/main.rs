@@ -49,7 +49,8 @@ fn seventy_kills_buy_one_label_per_order() -> anyhow::Result<()> {
     let mut doubted = 0;
     for order in &orders {
         let effects = world.timeline(*order)?["effects"].clone();
-        let purchase = effects.as_array().into_iter().flatten().find(|e| e["effect_type"] == "buy-label").cloned();
+        let purchase =
+            effects.as_array().into_iter().flatten().find(|e| e["effect"]["effect_type"] == "buy-label").cloned();
         let history = purchase.map(|p| p["history"].clone()).unwrap_or_default();
         doubted += usize::from(history.as_array().into_iter().flatten().any(|step| step["to"] == "uncertain"));
     }

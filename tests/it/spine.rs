@@ -26,7 +26,12 @@ fn a_confirmed_order_gets_one_label_and_ten_more_webhooks_change_nothing() -> an
     assert_eq!(bought.len(), 1, "{bought:?}");
 
     let timeline = world.timeline(order)?;
-    let effect = timeline["effects"].as_array().into_iter().flatten().find(|e| e["effect_type"] == "buy-label");
+    let effect = timeline["effects"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|e| &e["effect"])
+        .find(|e| e["effect_type"] == "buy-label");
     let effect = effect.expect("the purchase is in the ledger");
     assert_eq!(effect["state"], "succeeded");
     assert!(effect["adapter_digest"].as_str().is_some_and(|d| d.starts_with("sha256:")), "{effect}");

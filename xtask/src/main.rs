@@ -1,0 +1,61 @@
+//! The developer's commands: `cargo xtask <command>`.
+//!
+//! Contract: each command does all of its own set-up, shows what it is doing, ends by itself and leaves nothing running
+//! that it started. A missing tool is one line with the remedy. Nothing here links a host crate.
+
+mod adapters;
+mod demo;
+mod guest_target;
+mod http;
+mod lint;
+mod odoo;
+mod progress;
+mod run;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The developer's commands of Wharf", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build every adapter in plugins/ into target/adapters
+    Adapters(adapters::Args),
+    /// Run one sales order from Odoo to the label and back, and show its timeline
+    Demo(demo::Args),
+    /// Build the adapters and run every test
+    Test(test::Args),
+    /// Formatting, clippy and cargo-deny; installs cargo-deny when it is missing
+    Lint,
+    /// A real Odoo 19 from Debian's packages, in a folder of its own
+    Odoo(odoo::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = run::watch_signals().and_then(|()| match &cli.command {
+        Command::Adapters(args) => adapters::command(args),
+        Command::Demo(args) => demo::command(args),
+        Command::Test(args) => test::command(args),
+        Command::Lint => lint::command(),
+        Command::Odoo(args) => odoo::command(args),
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) if run::interrupted() => {
+            progress::complain("interrupted; everything this command started has been stopped");
+            ExitCode::from(130)
+        }
+        Err(error) => {
+            progress::complain(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
