@@ -264,6 +264,21 @@ secrets = { oauth = { client_id = { env = "ID" } } }
         config.check().expect("check");
     }
 
+    /// The example names every setting: each key of it is known, and leaving any one out of it would be seen here.
+    #[test]
+    fn the_example_is_valid_and_complete() {
+        let text = include_str!("../../../docs/wharf.example.toml");
+        parse(text).expect("the example").check().expect("the example's rules");
+        let source = include_str!("config.rs");
+        let (settings, _) = source.split_once("impl Config").expect("the structs come first");
+        for line in settings.lines().filter(|l| l.trim_start().starts_with("pub(crate) ") && l.contains(':')) {
+            let name = line.trim_start().trim_start_matches("pub(crate) ").split(':').next().expect("a name");
+            let known = ["tenants", "connections", "server"].contains(&name) || text.contains(&format!("{name} = "));
+            let table = text.contains(&format!("[tenant.{name}]"));
+            assert!(known || table, "`{name}` is missing in docs/wharf.example.toml");
+        }
+    }
+
     #[test]
     fn an_unknown_key_is_an_error_that_names_it() {
         for (from, to, name) in [

@@ -209,11 +209,14 @@ impl Given {
 
     fn from_host_config(path: &Path, manifest: &Manifest) -> Result<Self> {
         let config = Config::read(path)?;
-        for tenant in &config.tenants {
-            for connection in tenant.connections.iter().filter(|c| c.adapter == manifest.name) {
-                let (grant, settings) = bind::connection(&config, tenant, connection, manifest, None)?;
-                return Ok(Self { keys: BTreeMap::new(), connection: Some(Bound { grant, settings }) });
-            }
+        let bound = config
+            .tenants
+            .iter()
+            .flat_map(|tenant| tenant.connections.iter().map(move |connection| (tenant, connection)))
+            .find(|(_, connection)| connection.adapter == manifest.name);
+        if let Some((tenant, connection)) = bound {
+            let (grant, settings) = bind::connection(&config, tenant, connection, manifest, None)?;
+            return Ok(Self { keys: BTreeMap::new(), connection: Some(Bound { grant, settings }) });
         }
         bail!("`{}` has no connection of the adapter `{}`", path.display(), manifest.name)
     }

@@ -122,3 +122,30 @@ fn complain(failure: &Failure) -> ExitCode {
 pub(crate) fn say(line: impl std::fmt::Display) -> Result<(), Failure> {
     writeln!(std::io::stdout(), "{line}").map_err(|e| Failure { code: FAILED, error: e.into() })
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    /// Long help of every command, depth first.
+    fn reference(command: &mut clap::Command, path: &str, out: &mut String) {
+        out.push_str(&format!("## {path}\n\n{}\n", command.clone().term_width(100).render_long_help()));
+        let names: Vec<String> = command.get_subcommands().map(|c| c.get_name().to_owned()).collect();
+        for name in names {
+            if let Some(sub) = command.find_subcommand_mut(&name) {
+                reference(sub, &format!("{path} {name}"), out);
+            }
+        }
+    }
+
+    #[test]
+    fn the_cli_reference_is_what_was_agreed() {
+        let mut out = String::new();
+        let mut command = Cli::command();
+        command.build();
+        reference(&mut command, "wharf", &mut out);
+        insta::assert_snapshot!("cli-reference", out);
+    }
+}
