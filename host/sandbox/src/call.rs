@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::sync::Semaphore;
+use tracing::Instrument as _;
 use wasmtime::component::{Component, Instance, InstancePre, Linker};
 use wasmtime::{Engine, Store, UpdateDeadline};
 use wharf_domain::ctx::CallCtx;
@@ -214,7 +215,7 @@ impl Sandbox {
         };
         let state = CallState::new(env, adapter.manifest.kv_bytes, Arc::clone(&self.limits));
         let guest = Guest { engine: self.engine.get().clone(), pre: adapter.pre().clone(), name: adapter.name.clone() };
-        let mut task = AbortOnDrop(runtime.spawn(guest.run(state, enter)));
+        let mut task = AbortOnDrop(runtime.spawn(guest.run(state, enter).instrument(tracing::Span::current())));
         match (&mut task.0).await {
             Ok(done) => done,
             Err(e) => {
@@ -283,5 +284,52 @@ impl Guest {
             Ok(UpdateDeadline::Yield(1))
         });
         store
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wharf_domain::ids::TenantId;
+    use wharf_domain::time::{Clock, ManualClock, Timestamp};
+    use wharf_egress::{Egress, EgressConfig, Replay};
+
+    use super::*;
+    use crate::services::LocalServices;
+
+    /// What bounds a store, read back from a store.
+    #[tokio::test]
+    async fn every_required_store_setting_is_in_force() {
+        let limits = Limits::default();
+        let sandbox = Sandbox::new(SandboxConfig { limits: limits.clone(), cache_dir: None, threads: 1 });
+        let sandbox = sandbox.expect("sandbox");
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(0));
+        let egress = Egress::new(None, Arc::clone(&clock), EgressConfig::default(), Arc::new(Replay::empty()));
+        let tenant = TenantId::parse("t").expect("tenant");
+        let grant = Grant {
+            tenant: tenant.clone(),
+            connection: "c".to_owned(),
+            adapter_digest: None,
+            origins: Vec::new(),
+            routes: Vec::new(),
+            secrets: Default::default(),
+            config: Default::default(),
+            limits: Default::default(),
+        };
+        let deadline = Timestamp::from_millis(1);
+        let ctx = CallCtx { tenant, job: None, fence: 0, attempt: 1, flow: None, business: None, deadline };
+        let env = CallEnv { services: Arc::new(LocalServices::offline(egress, clock)), grant: Arc::new(grant), ctx };
+        let mut linker: Linker<CallState> = Linker::new(sandbox.engine.get());
+        linker.allow_shadowing(false);
+        let empty = Component::from_binary(sandbox.engine.get(), &wasm_encoder::Component::new().finish());
+        let pre = linker.instantiate_pre(&empty.expect("component")).expect("linked");
+        let guest = Guest { engine: sandbox.engine.get().clone(), pre, name: "t".to_owned() };
+        let store = guest.store(CallState::new(env, 0, Arc::new(limits)));
+        assert_eq!(store.hostcall_fuel(), 2 << 20);
+        assert_eq!(store.max_component_handles(), 1_000);
+        assert_eq!(store.data().limits().memory_bytes, 64 << 20);
+        assert_eq!(store.data().limits().tables, 16);
+        assert_eq!(store.data().limits().memories, 8);
+        assert_eq!(store.data().limits().core_instances, 64);
+        assert_eq!(store.data().limits().table_elements, 20_000);
     }
 }

@@ -45,7 +45,7 @@ impl Default for Limits {
             core_instances: 64,
             cpu_ms: 5_000,
             wall_ms: 60_000,
-            hostcall_bytes: 4 << 20,
+            hostcall_bytes: 2 << 20,
             handles: 1_000,
             host_calls: 10_000,
             http_requests: 50,

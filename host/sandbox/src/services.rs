@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use tokio::runtime::Handle;
+use tracing::Instrument as _;
 use wharf_domain::ctx::{Actor, CallCtx};
 use wharf_domain::fault::{Blame, Fault, FaultKind};
 use wharf_domain::ids::{ConnectionId, TenantId};
@@ -75,11 +76,12 @@ impl LocalServices {
 impl HostServices for LocalServices {
     async fn http(&self, ask: HttpAsk) -> (Result<Response, Fault>, Steps) {
         let egress = self.egress.clone();
-        let task = self.runtime.spawn(async move {
+        let send = async move {
             let HttpAsk { grant, ctx, mut steps, request } = ask;
             let answer = egress.send(&grant, &ctx, &mut steps, request).await;
             (answer, steps)
-        });
+        };
+        let task = self.runtime.spawn(send.instrument(tracing::Span::current()));
         task.await.unwrap_or_else(|e| {
             let message = format!("the request's task ended: {e}");
             let fault = Fault::new(FaultKind::OutcomeUnknown, "sandbox.http-task", message, Blame::Host);
@@ -161,5 +163,67 @@ fn kv_fault(error: &StoreError) -> Fault {
     match error {
         StoreError::OverQuota { .. } => Fault::new(FaultKind::Forbidden, "kv.quota", error.to_string(), Blame::Guest),
         _ => Fault::new(FaultKind::Transient, "kv.store", error.to_string(), Blame::Host),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use wharf_domain::ids::IdSource;
+    use wharf_domain::time::ManualClock;
+    use wharf_egress::{EgressConfig, Replay};
+
+    use super::*;
+
+    struct CountingIds(AtomicU64);
+
+    impl IdSource for CountingIds {
+        fn next(&self, _now: Timestamp) -> uuid::Uuid {
+            uuid::Uuid::from_u64_pair(1, self.0.fetch_add(1, Ordering::Relaxed))
+        }
+    }
+
+    fn scope(connection: &str, quota: u64) -> KvScope {
+        KvScope { tenant: TenantId::parse("t").expect("tenant"), connection: connection.to_owned(), quota }
+    }
+
+    /// Both homes of the key-value store, with the clock they go by.
+    async fn both() -> (Vec<LocalServices>, Arc<ManualClock>, tempfile::TempDir) {
+        let clock = Arc::new(ManualClock::at(1_000));
+        let dir = tempfile::tempdir().expect("folder");
+        let ids = Arc::new(CountingIds(AtomicU64::new(1)));
+        let db = Db::open(&dir.path().join("wharf.db"), clock.clone(), ids).await.expect("db");
+        db.migrate().await.expect("schema");
+        let egress = || Egress::new(None, clock.clone(), EgressConfig::default(), Arc::new(Replay::empty()));
+        let services =
+            vec![LocalServices::durable(egress(), clock.clone(), db), LocalServices::offline(egress(), clock.clone())];
+        (services, clock, dir)
+    }
+
+    #[tokio::test]
+    async fn a_connection_sees_its_own_keys_and_keeps_within_its_quota() {
+        let (both, _clock, _dir) = both().await;
+        for services in both {
+            let mine = scope("c", 10);
+            services.kv_set(&mine, "k", b"12345", None).await.expect("set");
+            assert_eq!(services.kv_get(&mine, "k").await.expect("get").as_deref(), Some(b"12345".as_slice()));
+            services.kv_set(&mine, "k", b"123456789", None).await.expect("replacing counts once");
+            let full = services.kv_set(&mine, "l", b"1", None).await.expect_err("over quota");
+            assert_eq!((full.kind, full.code.as_str()), (FaultKind::Forbidden, "kv.quota"));
+            services.kv_delete(&mine, "k").await.expect("delete");
+            services.kv_delete(&mine, "k").await.expect("deleting nothing is no failure");
+            assert_eq!(services.kv_get(&mine, "k").await.expect("get"), None);
+        }
+    }
+
+    #[tokio::test]
+    async fn keys_are_a_connections_own_and_expire() {
+        let (both, clock, _dir) = both().await;
+        let durable = &both[0];
+        durable.kv_set(&scope("c", 10), "k", b"1", Some(500)).await.expect("set");
+        assert_eq!(durable.kv_get(&scope("other", 10), "k").await.expect("get"), None);
+        clock.advance(501);
+        assert_eq!(durable.kv_get(&scope("c", 10), "k").await.expect("get"), None, "expired");
     }
 }

@@ -204,6 +204,8 @@ impl Ledger {
         let row = effects::advance(&mut tx, &actor(), &row.id, EffectState::Sending, to, &change).await?;
         tape::keep_in(&mut tx, entry.ctx, tape).await?;
         tx.commit().await?;
+        let (id, state) = (row.id, row.state.as_str());
+        tracing::info!(effect = %id, connection = %row.connection, route = row.route, "effect `{id}` is {state}");
         Ok(row)
     }
 
