@@ -103,6 +103,10 @@ fn compile(options: &BuildOptions) -> Result<PathBuf, PackageError> {
         .current_dir(&options.dir)
         .args(["build", "--release", "--lib", "--target", TARGET, "--message-format", "json-render-diagnostics"])
         .stdout(Stdio::piped());
+    let flags = remaps(&options.dir);
+    if !flags.is_empty() {
+        cargo.arg("--config").arg(format!("target.{TARGET}.rustflags={}", serde_json::json!(flags)));
+    }
     if let Some(dir) = &options.target_dir {
         let absolute = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
         cargo.arg("--target-dir").arg(absolute);
@@ -116,6 +120,31 @@ fn compile(options: &BuildOptions) -> Result<PathBuf, PackageError> {
     }
     let here = std::fs::canonicalize(&options.dir).unwrap_or_else(|_| options.dir.clone());
     wasm_artifact(&output.stdout, &here).ok_or_else(|| PackageError::NoModule(options.dir.clone()))
+}
+
+/// Compiler flags that keep the folders of the building machine out of the adapter's panic messages. Empty when cargo
+/// cannot tell them: the build goes on and says itself what is wrong.
+fn remaps(dir: &Path) -> Vec<String> {
+    let mut cargo = Command::new("cargo");
+    let asked = cargo.current_dir(dir).args(["metadata", "--format-version", "1"]).stderr(Stdio::null()).output();
+    let metadata = asked.ok().and_then(|o| serde_json::from_slice::<serde_json::Value>(&o.stdout).ok());
+    let packages = metadata.as_ref().and_then(|m| m["packages"].as_array()).map(Vec::as_slice).unwrap_or_default();
+    let folder =
+        |p: &serde_json::Value| p["manifest_path"].as_str().and_then(|m| Path::new(m).parent()).map(Path::to_owned);
+    let own = packages.iter().filter(|p| p["source"].is_null()).filter_map(folder).reduce(common);
+    let others = packages.iter().filter(|p| !p["source"].is_null()).filter_map(folder).reduce(common);
+    [(own, "adapter"), (others, "crates")]
+        .into_iter()
+        .filter_map(|(path, name)| path.map(|path| (path, name)))
+        // A common ancestor near the root would hide nothing and could hit paths of others.
+        .filter(|(path, _)| path.components().count() > 2)
+        .map(|(path, name)| format!("--remap-path-prefix={}={name}", path.display()))
+        .collect()
+}
+
+/// The longest common ancestor.
+fn common(a: PathBuf, b: PathBuf) -> PathBuf {
+    a.components().zip(b.components()).take_while(|(x, y)| x == y).map(|(x, _)| x).collect()
 }
 
 /// The wasm file of the package in `dir`, from cargo's message stream.
@@ -147,6 +176,12 @@ mod tests {
 {"reason":"compiler-artifact","manifest_path":"/p/acme/Cargo.toml","filenames":["/t/libacme.rlib","/t/acme.wasm"]}"#;
         assert_eq!(wasm_artifact(messages, Path::new("/p/acme")), Some(PathBuf::from("/t/acme.wasm")));
         assert_eq!(wasm_artifact(messages, Path::new("/p/none")), None);
+    }
+
+    #[test]
+    fn the_common_ancestor_is_whole_folders() {
+        assert_eq!(common("/a/b/plugins/x".into(), "/a/b/sdk".into()), PathBuf::from("/a/b"));
+        assert_eq!(common("/a/bc".into(), "/a/bd".into()), PathBuf::from("/a"));
     }
 
     #[test]
