@@ -57,6 +57,54 @@ fn an_answer_that_never_came_is_looked_up_and_not_bought_again() -> anyhow::Resu
     Ok(())
 }
 
+/// Requests the carrier has got for buying a label.
+fn purchases_sent(world: &World) -> anyhow::Result<usize> {
+    let requests = world.carrier.json("GET", "/__admin/requests", None)?;
+    let ship = |r: &&Value| r["path"].as_str().is_some_and(|p| p.contains("/ship?") || p.ends_with("/ship"));
+    Ok(requests.as_array().into_iter().flatten().filter(ship).count())
+}
+
+#[test]
+fn a_carrier_that_acts_after_the_host_died_is_waited_for() -> anyhow::Result<()> {
+    let world = World::new(&Settings { lease_seconds: 10, settle_seconds: 1, ..Settings::default() })?;
+    world.carrier_script(&json!([
+        { "match": { "path_contains": "/ship" }, "times": 1, "fault": { "late_effect": { "ms": 5_000 } } },
+    ]))?;
+    let mut host = world.serve()?;
+    let order = world.confirm_orders(1)?[0];
+    let start = std::time::Instant::now();
+    while purchases_sent(&world)? == 0 && start.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    host.kill()?;
+    assert_eq!(world.bought()?.len(), 0, "the carrier has not acted yet");
+    // Lookups find nothing at first: that must not count while the request may be under way.
+    let _host = world.serve()?;
+    world.wait_until(&[order], &["closed"], PATIENCE)?;
+    assert_eq!(world.bought()?.len(), 1);
+    assert_eq!(purchases_sent(&world)?, 1);
+    Ok(())
+}
+
+#[test]
+fn a_success_nobody_can_read_and_nobody_can_find_is_left_to_a_person() -> anyhow::Result<()> {
+    let world = World::new(&Settings { lease_seconds: 10, settle_seconds: 1, ..Settings::default() })?;
+    world.carrier_script(&json!([{ "match": { "path_contains": "/ship" }, "fault": "html_200" }]))?;
+    let _host = world.serve()?;
+    let order = world.confirm_orders(1)?[0];
+    let start = std::time::Instant::now();
+    loop {
+        let timeline = world.timeline(order)?;
+        if timeline["exceptions"].as_array().into_iter().flatten().any(|e| e["code"] == "label-unknown") {
+            break;
+        }
+        assert!(start.elapsed() < PATIENCE, "no exception: {timeline:#}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(purchases_sent(&world)?, 1, "it is not bought again and again");
+    Ok(())
+}
+
 #[test]
 fn an_empty_200_without_an_effect_is_bought_once_after_two_lookups() -> anyhow::Result<()> {
     let world = World::new(&Settings { settle_seconds: 1, ..Settings::default() })?;
@@ -72,7 +120,7 @@ fn an_empty_200_without_an_effect_is_bought_once_after_two_lookups() -> anyhow::
 
 #[test]
 fn a_carrier_in_trouble_is_waited_for() -> anyhow::Result<()> {
-    let world = World::new(&Settings { settle_seconds: 1, ..Settings::default() })?;
+    let world = World::new(&Settings { lease_seconds: 10, settle_seconds: 1, ..Settings::default() })?;
     world.carrier_script(&json!([
         { "match": { "path_contains": "/ship" }, "times": 1, "fault": "reset_before_effect" },
         { "match": { "path_contains": "/rating" }, "times": 1,

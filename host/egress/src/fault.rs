@@ -160,6 +160,15 @@ pub(crate) fn settled(row: &EffectRow) -> Fault {
     }
 }
 
+/// After a lookup that found nothing, only the very same request may be sent again.
+pub(crate) fn changed_since_lookup(row: &EffectRow) -> Fault {
+    let text = format!(
+        "effect `{}` was looked up and not found, and the request has changed since (account, endpoint or adapter): the lookup may have asked somebody else; look at the partner's side and decide",
+        row.id
+    );
+    Fault::new(FaultKind::OutcomeUnknown, "egress.changed-since-lookup", text, Blame::Operator).with_retry(Retry::Never)
+}
+
 /// The step was taken with another request: the adapter is not repeatable, or somebody reuses a business key.
 pub(crate) fn mismatch(row: &EffectRow) -> Fault {
     let text = format!(

@@ -151,6 +151,8 @@ pub struct Response {
 pub struct Steps {
     total: u32,
     mutating: u32,
+    /// Requests on routes that change something, sent or answered from the journal.
+    risked: u32,
     /// What was put on the wire, in order, credentials by name. Answers from the journal and token exchanges are not
     /// in it.
     pub requests: Vec<SentRequest>,
@@ -158,8 +160,8 @@ pub struct Steps {
 
 impl Steps {
     /// Requests so far that may have changed something outside.
-    pub fn mutating(&self) -> u32 {
-        self.mutating
+    pub fn risked(&self) -> u32 {
+        self.risked
     }
 }
 

@@ -36,6 +36,9 @@ pub(crate) async fn send(
         );
         fault::denied(&denial)
     })?;
+    if permitted.class != EffectClass::Read {
+        steps.risked += 1;
+    }
     let name = permitted.name();
     let millis = time_left(room, ctx, request.timeout_ms).ok_or_else(|| fault::deadline(&name))?;
     let budget = Budget::of(millis);
@@ -132,7 +135,7 @@ impl Call<'_> {
             let end = match meaning {
                 Meaning::Happened => End::Happened(&answer),
                 Meaning::Refused => End::Refused(&doubt),
-                Meaning::Unproven => End::Unknown(&doubt),
+                Meaning::Unproven => End::Unproven(&doubt),
             };
             row = ledger.close_step(&entry, &row, end, &done.tape).await?;
             if refused.is_some() || meaning != Meaning::Refused || !self.token_expired(&armed, &answer) {

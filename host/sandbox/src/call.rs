@@ -121,7 +121,9 @@ impl Sandbox {
     pub fn new(config: SandboxConfig) -> Result<Self, EngineError> {
         let limits = Arc::new(config.limits);
         let cache = match &config.cache_dir {
-            Some(dir) => Some(ArtifactCache::new(dir).map_err(EngineError::Thread)?),
+            Some(dir) => {
+                Some(ArtifactCache::new(dir).map_err(|source| EngineError::Cache { path: dir.clone(), source })?)
+            }
             None => None,
         };
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -324,7 +326,7 @@ mod tests {
         let pre = linker.instantiate_pre(&empty.expect("component")).expect("linked");
         let guest = Guest { engine: sandbox.engine.get().clone(), pre, name: "t".to_owned() };
         let store = guest.store(CallState::new(env, 0, Arc::new(limits)));
-        assert_eq!(store.hostcall_fuel(), 2 << 20);
+        assert_eq!(store.hostcall_fuel(), EgressConfig::default().max_response_bytes);
         assert_eq!(store.max_component_handles(), 1_000);
         assert_eq!(store.data().limits().memory_bytes, 64 << 20);
         assert_eq!(store.data().limits().tables, 16);

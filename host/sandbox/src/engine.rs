@@ -121,6 +121,8 @@ pub enum EngineError {
     Config(String),
     #[error("could not start a thread of the sandbox: {0}")]
     Thread(std::io::Error),
+    #[error("cannot use the folder `{path}` for compiled adapters: {source}; `server.data_dir` must be writable")]
+    Cache { path: std::path::PathBuf, source: std::io::Error },
 }
 
 #[cfg(test)]

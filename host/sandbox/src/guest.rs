@@ -93,7 +93,7 @@ impl CallState {
 
     /// What this call may have changed outside so far.
     pub(crate) fn effect_so_far(&self) -> EffectCertainty {
-        if self.in_flight || self.steps.mutating() > 0 { EffectCertainty::Maybe } else { EffectCertainty::None }
+        if self.in_flight || self.steps.risked() > 0 { EffectCertainty::Maybe } else { EffectCertainty::None }
     }
 
     pub(crate) fn kv_scope(&self) -> KvScope {

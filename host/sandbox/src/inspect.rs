@@ -111,6 +111,12 @@ fn findings(report: &Report) -> Vec<String> {
             out.push(format!("imports `{}`, which this host does not offer: it will not load", import.name));
         }
     }
+    let buys = report.exports.iter().any(|f| f.name.starts_with("wharf:carrier/labels@"));
+    if buys && !report.manifest.routes.iter().any(|r| r.effect.as_deref() == Some("buy-label")) {
+        let text =
+            "exports `wharf:carrier/labels` but no route has `effect = \"buy-label\"`: no purchase will be believed";
+        out.push(text.to_owned());
+    }
     for route in &report.manifest.routes {
         if route.class() == wharf_domain::effect::EffectClass::Once && route.class.is_none() {
             out.push(format!(

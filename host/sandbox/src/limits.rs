@@ -45,7 +45,8 @@ impl Default for Limits {
             core_instances: 64,
             cpu_ms: 5_000,
             wall_ms: 60_000,
-            hostcall_bytes: 2 << 20,
+            // No smaller than the largest answer the host accepts: labels that were paid for must fit through.
+            hostcall_bytes: 8 << 20,
             handles: 1_000,
             host_calls: 10_000,
             http_requests: 50,

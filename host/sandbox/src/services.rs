@@ -85,6 +85,7 @@ impl HostServices for LocalServices {
         task.await.unwrap_or_else(|e| {
             let message = format!("the request's task ended: {e}");
             let fault = Fault::new(FaultKind::OutcomeUnknown, "sandbox.http-task", message, Blame::Host);
+            // The steps are lost with the task; the fault says that something may have happened.
             (Err(fault), Steps::default())
         })
     }

@@ -141,7 +141,7 @@ pub(crate) struct Connection {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub(crate) enum SecretRef {
-    /// Path of a file; one trailing newline is not part of the value.
+    /// Path of a file with one line; the line's end is not part of the value.
     File(PathBuf),
     /// Name of an environment variable.
     Env(String),
@@ -159,15 +159,32 @@ impl Config {
     }
 
     fn check(&self) -> Result<()> {
+        let server = &self.server;
+        for (name, value, least) in [
+            ("settle_seconds", u64::from(server.settle_seconds), 1),
+            ("lease_seconds", u64::from(server.lease_seconds), 10),
+            ("workers", server.workers as u64, 1),
+            ("retry_base_ms", server.retry_base_ms, 1),
+        ] {
+            if value < least {
+                bail!("`server.{name}` is {value}; use at least {least}");
+            }
+        }
         let mut tenants = std::collections::BTreeSet::new();
         for tenant in &self.tenants {
             if !tenants.insert(&tenant.id) {
                 bail!("tenant `{}` is there twice", tenant.id);
             }
+            if let Some(odoo) = &tenant.odoo {
+                origin(&odoo.url).with_context(|| format!("`odoo.url` of tenant `{}`", tenant.id))?;
+            }
             let mut connections = std::collections::BTreeSet::new();
             for c in &tenant.connections {
                 if !connections.insert(&c.id) {
                     bail!("connection `{}` of tenant `{}` is there twice", c.id, tenant.id);
+                }
+                if let Some(endpoint) = &c.endpoint {
+                    origin(endpoint).with_context(|| format!("`endpoint` of connection `{}`", c.id))?;
                 }
                 if c.environment == Environment::Live && (c.endpoint.is_some() || c.allow_private_address) {
                     bail!(
@@ -207,9 +224,9 @@ impl Config {
                 let path = self.path(path);
                 let text = std::fs::read_to_string(&path)
                     .with_context(|| format!("cannot read the secret file `{}`", path.display()))?;
-                let value = text.strip_suffix('\n').unwrap_or(&text);
-                if value.is_empty() {
-                    bail!("the secret file `{}` is empty", path.display());
+                let value = text.trim_end_matches(['\r', '\n']);
+                if value.trim().is_empty() || value.contains(char::is_control) || value.trim() != value {
+                    bail!("the secret file `{}` must hold one line of text without blanks around it", path.display());
                 }
                 Ok(SecretString::from(value.to_owned()))
             }
@@ -220,6 +237,22 @@ impl Config {
             }
         }
     }
+}
+
+/// `http://` or `https://`, a host, perhaps a port, nothing else.
+pub(crate) fn origin(text: &str) -> Result<()> {
+    let url = url::Url::parse(text).ok();
+    let fits = url.is_some_and(|u| {
+        matches!(u.scheme(), "http" | "https")
+            && u.has_host()
+            && u.path() == "/"
+            && u.query().is_none()
+            && u.fragment().is_none()
+    });
+    if !fits {
+        bail!("`{text}` is not an address of the form `https://host[:port]`");
+    }
+    Ok(())
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]

@@ -20,6 +20,9 @@ use crate::tape::actor;
 
 pub(crate) use step::{End, Entry, Opening};
 
+/// After so many sends a lookup that finds nothing is no reason for another one.
+const MOST_SENDS: u32 = 3;
+
 /// Moves effects on. Cheap to clone.
 #[derive(Clone)]
 pub struct Ledger {
@@ -51,6 +54,8 @@ pub enum Absent {
     WaitUntil(Timestamp),
     /// Two lookups agree, the settle delay apart: it did not happen and may be sent.
     Resend,
+    /// The lookup contradicts what is known, or this went on too often: a person must decide.
+    Unbelievable,
 }
 
 impl Ledger {
@@ -92,8 +97,8 @@ impl Ledger {
 
     /// A lookup begins: `uncertain` to `reconciling`, in the name of this job.
     pub async fn reconcile_start(&self, ctx: &CallCtx, effect: &EffectRow) -> Result<EffectRow, Fault> {
-        let change = Change { send_deadline: Some(ctx.deadline), ..by(ctx, "lookup started") };
-        self.advance(&effect.id, EffectState::Uncertain, EffectState::Reconciling, &change).await
+        // The send deadline stays the purchase's own: until then a byte of it may still be under way.
+        self.advance(&effect.id, EffectState::Uncertain, EffectState::Reconciling, &by(ctx, "lookup started")).await
     }
 
     /// The lookup found it: `reconciling` to `succeeded`, with what it means.
@@ -102,22 +107,39 @@ impl Ledger {
         self.advance(&effect.id, EffectState::Reconciling, EffectState::Succeeded, &change).await
     }
 
-    /// The lookup found nothing. The first time: `reconciling` to `uncertain`, and look again later. A second time,
-    /// at least the settle delay after the first: `reconciling` to `intent`, and the next send goes out.
+    /// The lookup found nothing. Proves absence, and allows another send, only when all of this holds:
+    /// - the partner never answered the request with a success;
+    /// - two lookups agree, the second begun at least the settle delay after the first;
+    /// - the first was begun when no byte of the request could be under way any more;
+    /// - it has not been sent again more than once already: a carrier that forgets twice is not to be believed.
+    ///
+    /// Otherwise `reconciling` goes back to `uncertain`.
     pub async fn absent(&self, ctx: &CallCtx, effect: &EffectRow) -> Result<Absent, Fault> {
         let mut tx = self.begin().await?;
-        let now = tx.now();
         let row = load(&mut tx, &effect.id).await?;
-        let since = row.absent_since.unwrap_or(now);
-        let proven = row.absent_since.is_some() && now.since(since) >= self.settle_ms;
-        let (to, note) = match proven {
-            true => (EffectState::Intent, "two lookups found nothing: it did not happen"),
-            false => (EffectState::Uncertain, "a lookup found nothing; one more has to agree"),
+        // Nothing else has written the row since the lookup began.
+        let began = row.updated_at;
+        let quiet = row.send_deadline.unwrap_or(began);
+        let (to, absent_since, note, absent) = if row.response.is_some() || row.attempt >= MOST_SENDS {
+            let note = "a lookup found nothing; a person must decide";
+            (EffectState::Uncertain, row.absent_since, note, Absent::Unbelievable)
+        } else if began < quiet {
+            let note = "a lookup found nothing; the request may still be under way";
+            (EffectState::Uncertain, None, note, Absent::WaitUntil(quiet))
+        } else {
+            let since = row.absent_since.unwrap_or(began);
+            if row.absent_since.is_some() && began.since(since) >= self.settle_ms {
+                let note = "two lookups found nothing: it did not happen";
+                (EffectState::Intent, Some(since), note, Absent::Resend)
+            } else {
+                let note = "a lookup found nothing; one more has to agree";
+                (EffectState::Uncertain, Some(since), note, Absent::WaitUntil(since.plus(self.settle_ms)))
+            }
         };
-        let change = Change { absent_since: Some(since), ..by(ctx, note) };
+        let change = Change { absent_since, ..by(ctx, note) };
         step_in(&mut tx, &row.id, EffectState::Reconciling, to, &change).await?;
         commit(tx).await?;
-        Ok(if proven { Absent::Resend } else { Absent::WaitUntil(since.plus(self.settle_ms)) })
+        Ok(absent)
     }
 
     /// Nobody can tell: a person must decide. From `uncertain` or `reconciling`; a parked one stays parked.

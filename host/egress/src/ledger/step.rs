@@ -37,7 +37,10 @@ pub(crate) enum End<'a> {
     Happened(&'a Response),
     /// Nothing was changed.
     Refused(&'a Fault),
+    /// No complete answer: the request may still be under way.
     Unknown(&'a Fault),
+    /// A complete answer that proves nothing: the exchange is over.
+    Unproven(&'a Fault),
 }
 
 impl<'a> Entry<'a> {
@@ -87,6 +90,11 @@ enum Judgement {
 fn judge(row: &EffectRow, digest: &Digest) -> Judgement {
     let refuse = |fault: Fault| Judgement::Refuse(Box::new(fault));
     match row.state {
+        // The lookups asked about the first request. Another one (another account, another adapter version) means that
+        // they may have asked the wrong partner.
+        EffectState::Intent if row.absent_since.is_some() && row.request_digest != *digest => {
+            refuse(fault::changed_since_lookup(row))
+        }
         // Never sent, not sent after all, or refused: a corrected request may use the same key.
         EffectState::Intent | EffectState::Rejected => Judgement::Send,
         EffectState::Uncertain if row.class == EffectClass::Natural => Judgement::Send,
@@ -199,6 +207,11 @@ impl Ledger {
             End::Unknown(fault) => {
                 (EffectState::Uncertain, Change { fault: Some(fault.clone()), ..entry.change("outcome unknown") })
             }
+            End::Unproven(fault) => {
+                let send_deadline = Some(self.db.now());
+                let change = entry.change("the answer proves nothing");
+                (EffectState::Uncertain, Change { fault: Some(fault.clone()), send_deadline, ..change })
+            }
         };
         let mut tx = self.db.begin().await?;
         let row = effects::advance(&mut tx, &actor(), &row.id, EffectState::Sending, to, &change).await?;
@@ -214,7 +227,9 @@ impl Ledger {
             End::Happened(answer) => {
                 format!("came late: status {} with body {}", answer.status, Digest::of(&answer.body))
             }
-            End::NotSent(fault) | End::Refused(fault) | End::Unknown(fault) => format!("came late: {fault}"),
+            End::NotSent(fault) | End::Refused(fault) | End::Unknown(fault) | End::Unproven(fault) => {
+                format!("came late: {fault}")
+            }
         };
         let text = format!("attempt {} under fence {} {text}", row.attempt, entry.ctx.fence);
         let kept = async {

@@ -152,31 +152,84 @@ async fn a_lookup_that_finds_it_gives_everybody_the_outcome() {
     }
 }
 
+/// One lookup that finds nothing.
+async fn look(house: &House, job: &Job) -> Absent {
+    let (ledger, ctx) = (house.ledger(), house.ctx(job));
+    let row = ledger.reconcile_start(&ctx, &house.effect(&job.id).await).await.expect("start");
+    ledger.absent(&ctx, &row).await.expect("absent")
+}
+
 #[tokio::test]
-async fn absence_needs_two_lookups_the_settle_delay_apart() {
-    let (house, partner) = (House::new().await, Partner::plays(vec![Act::Close, Act::Close, answer(201, "{}")]).await);
+async fn absence_needs_two_lookups_the_settle_delay_apart_after_the_last_byte() {
+    let (house, partner) = (House::new().await, Partner::plays(vec![Act::Close, Act::Close, Act::Close]).await);
     let (grant, job) = (grant(&partner.url), house.job().await);
-    let (ledger, ctx) = (house.ledger(), house.ctx(&job));
-    for round in 0..2 {
+    let ctx = house.ctx(&job);
+    for round in 1..=2 {
         house.send(&grant, &ctx, post(&grant, "/find", "{}")).await.expect_err("lost");
-        let look = async || {
-            let row = house.effect(&job.id).await;
-            let row = ledger.reconcile_start(&ctx, &row).await.expect("start");
-            ledger.absent(&ctx, &row).await.expect("absent")
-        };
-        let until = house.db.now().plus(2_000);
-        assert_eq!(look().await, Absent::WaitUntil(until), "round {round}: an earlier absence does not count");
+        let quiet = house.effect(&job.id).await.send_deadline.expect("a deadline");
+        assert_eq!(look(&house, &job).await, Absent::WaitUntil(quiet), "the carrier may still be at work");
+        house.clock.advance(quiet.since(house.db.now()));
+        let until = quiet.plus(2_000);
+        assert_eq!(look(&house, &job).await, Absent::WaitUntil(until), "round {round}: the first that counts");
         house.clock.advance(1_999);
-        assert_eq!(look().await, Absent::WaitUntil(until), "too soon to agree");
+        assert_eq!(look(&house, &job).await, Absent::WaitUntil(until), "too soon to agree");
         assert_eq!(house.state(&job.id).await, EffectState::Uncertain);
         house.send(&grant, &ctx, post(&grant, "/find", "{}")).await.expect_err("still unknown");
         house.clock.advance(1);
-        assert_eq!(look().await, Absent::Resend);
-        assert_eq!(ledger.standing(&ctx, "acme").await, Ok(Standing::Clear));
-        assert_eq!(partner.connections(), round + 1);
+        assert_eq!(look(&house, &job).await, Absent::Resend);
+        assert_eq!(house.ledger().standing(&ctx, "acme").await, Ok(Standing::Clear));
+        assert_eq!(partner.connections(), round);
     }
-    house.send(&grant, &ctx, post(&grant, "/find", "{}")).await.expect("bought at last");
-    assert_eq!((partner.connections(), house.state(&job.id).await), (3, EffectState::Succeeded));
+    // A carrier that forgets every time is not asked a fourth time.
+    house.send(&grant, &ctx, post(&grant, "/find", "{}")).await.expect_err("lost again");
+    house.clock.advance(house.effect(&job.id).await.send_deadline.expect("a deadline").since(house.db.now()));
+    for _ in 0..3 {
+        house.clock.advance(2_000);
+        assert_eq!(look(&house, &job).await, Absent::Unbelievable);
+    }
+    assert_eq!(house.state(&job.id).await, EffectState::Uncertain);
+    assert_eq!(partner.connections(), 3);
+}
+
+#[tokio::test]
+async fn a_complete_answer_that_proves_nothing_needs_no_waiting_for_the_last_byte() {
+    let (house, partner) = (House::new().await, Partner::plays(vec![answer(500, "{}")]).await);
+    let (grant, job) = (grant(&partner.url), house.job().await);
+    house.send(&grant, &house.ctx(&job), post(&grant, "/find", "{}")).await.expect("handed over");
+    let until = house.db.now().plus(2_000);
+    assert_eq!(look(&house, &job).await, Absent::WaitUntil(until));
+    house.clock.advance(2_000);
+    assert_eq!(look(&house, &job).await, Absent::Resend);
+}
+
+#[tokio::test]
+async fn a_success_that_a_lookup_denies_is_never_sent_again() {
+    let house = House::new().await;
+    let job = house.job().await;
+    let journal = json!({ "status": 201, "headers": [] });
+    let row = walk(&house, &job, &[EffectState::Sending, EffectState::Succeeded], Some(journal)).await;
+    house.ledger().mark_uncertain(&house.ctx(&job), &row, &doubt()).await.expect("the guest cannot use it");
+    for _ in 0..3 {
+        house.clock.advance(LEASE_MS);
+        let job = house.next_attempt().await;
+        assert_eq!(look(&house, &job).await, Absent::Unbelievable);
+    }
+}
+
+#[tokio::test]
+async fn after_a_lookup_only_the_very_same_request_is_sent_again() {
+    let (house, partner) = (House::new().await, Partner::plays(vec![answer(500, "{}"), answer(201, "{}")]).await);
+    let (grant, job) = (grant(&partner.url), house.job().await);
+    let ctx = house.ctx(&job);
+    house.send(&grant, &ctx, post(&grant, "/find", "{\"account\":1}")).await.expect("handed over");
+    look(&house, &job).await;
+    house.clock.advance(2_000);
+    assert_eq!(look(&house, &job).await, Absent::Resend);
+    let fault = house.send(&grant, &ctx, post(&grant, "/find", "{\"account\":2}")).await.expect_err("another account");
+    assert_eq!((fault.kind.clone(), fault.code.as_str()), (FaultKind::OutcomeUnknown, "egress.changed-since-lookup"));
+    assert!(!fault.retryable());
+    assert_eq!(partner.connections(), 1);
+    house.send(&grant, &ctx, post(&grant, "/find", "{\"account\":1}")).await.expect("the same is sent");
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use wharf_sandbox::{Limits, LocalServices, Sandbox, SandboxConfig};
 use super::{FAULT, Outcome, say, wrong_use};
 use crate::bind;
 use crate::clock::SystemClock;
-use crate::config::Config;
+use crate::config::{self, Config};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
@@ -126,11 +126,17 @@ struct Bound {
 }
 
 fn bind(args: &Args, manifest: &Manifest) -> Result<Bound> {
+    if let Some(http) = &args.http {
+        config::origin(http).context("`--http`")?;
+    }
     let given = match &args.config {
         Some(path) => Given::read(path, manifest)?,
         None => Given::default(),
     };
     if let Some(bound) = given.connection {
+        if args.http.is_some() && bound.settings.environment == Environment::Live {
+            bail!("the connection is `live`: its credentials are not sent to `--http`; use a `test` connection");
+        }
         return Ok(override_origin(bound, args.http.as_deref()));
     }
     let mut config = BTreeMap::new();

@@ -73,7 +73,10 @@ async fn database(config: &Config, seen: &mut Examination) -> Result<(), Failure
 }
 
 async fn connections(config: &Config, tenant: &Tenant, seen: &mut Examination) -> Result<(), Failure> {
-    let sandbox = wire::sandbox(config)?;
+    let sandbox = match wire::sandbox(config) {
+        Ok(sandbox) => sandbox,
+        Err(e) => return seen.problem(&format!("{e:#}"), None),
+    };
     for c in &tenant.connections {
         let name = format!("connection `{}` of tenant `{}`", c.id, tenant.id);
         match wire::load_adapter(config, &sandbox, &c.adapter).await {

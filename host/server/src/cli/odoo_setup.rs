@@ -11,7 +11,7 @@ use wharf_odoo::setup::{Change, SetupRequest, setup};
 
 use super::{Outcome, say, wrong_use};
 use crate::clock::SystemClock;
-use crate::config::{Config, SecretRef};
+use crate::config::{self, Config, SecretRef};
 use crate::wire;
 
 #[derive(Debug, clap::Args)]
@@ -47,6 +47,9 @@ pub(crate) async fn run(args: Args) -> Outcome {
             )));
         }
     };
+    if let Some(base) = &args.webhook_base {
+        config::origin(base).map_err(|e| wrong_use(e.context("`--webhook-base`")))?;
+    }
     let admin_key = std::fs::read_to_string(&args.admin_key_file)
         .with_context(|| format!("cannot read `{}`", args.admin_key_file.display()))?;
     let current_key = config.secret(&odoo.api_key).ok();
@@ -58,6 +61,12 @@ pub(crate) async fn run(args: Args) -> Outcome {
         }
         None => None,
     };
+    if admin_key.trim().is_empty() {
+        return Err(wrong_use(anyhow!(
+            "`{}` is empty; it must hold the administrator's API key",
+            args.admin_key_file.display()
+        )));
+    }
     let admin = SecretString::from(admin_key.trim().to_owned());
     let settings = OdooConfig {
         tenant: id.clone(),

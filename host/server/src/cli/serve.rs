@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use secrecy::ExposeSecret;
@@ -54,12 +55,24 @@ pub(crate) async fn run(args: Args) -> Outcome {
         announce(path, &address.to_string())?;
     }
     let stopped = stop.clone();
-    axum::serve(listener, router(state)).with_graceful_shutdown(stopped.cancelled_owned()).await?;
+    let serving = axum::serve(listener, router(state)).with_graceful_shutdown(stopped.cancelled_owned());
+    tokio::select! {
+        ended = serving.into_future() => ended?,
+        () = patience(&stop) => tracing::warn!("requests still open after {PATIENCE:?} were cut off"),
+    }
     stop.cancel();
     working.await.context("the worker ended badly")?;
     db.close().await;
     tracing::info!("stopped");
     Ok(0)
+}
+
+/// How long an open request may hold back a stop: a client that sends half a request must not hold it for ever.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+async fn patience(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(PATIENCE).await;
 }
 
 fn worker_config(config: &Config) -> WorkerConfig {

@@ -51,6 +51,8 @@ pub struct Match {
 pub enum Fault {
     /// The request is done at once and the answer comes this much later.
     Latency { ms: u64 },
+    /// The request is done and answered this much later, also when the client has left meanwhile.
+    LateEffect { ms: u64 },
     /// Nothing is done; the partner's own words for the status unless `body` is given, which is JSON if it reads as JSON.
     Status {
         code: u16,
@@ -105,6 +107,7 @@ impl Fault {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Latency { .. } => "latency",
+            Self::LateEffect { .. } => "late_effect",
             Self::Status { .. } => "status",
             Self::ResetBeforeEffect => "reset_before_effect",
             Self::AnswerLostAfterEffect => "answer_lost_after_effect",

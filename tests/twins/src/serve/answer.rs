@@ -62,6 +62,10 @@ async fn with_fault(
     let Some(fault) = fault else { return Ok(run.await) };
     match fault {
         Fault::Latency { .. } => Ok(run.await),
+        Fault::LateEffect { ms } => {
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            Ok(run.await)
+        }
         Fault::Status { code, body, retry_after } => Ok(status(house, code, body, retry_after)),
         Fault::ResetBeforeEffect => Err(HangUp),
         Fault::AnswerLostAfterEffect => {

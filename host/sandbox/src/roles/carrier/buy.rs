@@ -45,13 +45,22 @@ impl Buyer<'_> {
                 self.ledger.save_outcome(&effect, &json(&shipment)?).await?;
                 Ok(shipment)
             }
-            (Ok(shipment), _) => Ok(shipment),
+            // A purchase the ledger has not seen succeed is not believed, whatever the guest makes of the answer.
+            (Ok(_), Standing::Uncertain { .. } | Standing::InProgress { .. }) => {
+                Err(wait("the answer proves nothing", self.ledger.settle_ms()))
+            }
+            (Ok(_), Standing::Clear) => Err(unproven(&self.connection.adapter().name)),
+            (Ok(_), Standing::Parked { effect }) => Err(parked(&effect)),
+            (Ok(shipment), Standing::Outcome { .. }) => Ok(shipment),
             // The wire says success and the guest cannot use it (an empty 200, a trap, broken data): money may be gone.
             (Err(fault), Standing::Journaled { effect }) => {
                 self.ledger.mark_uncertain(self.ctx, &effect, &fault).await?;
                 Err(unknown(&fault, self.ledger.settle_ms()))
             }
-            (Err(fault), Standing::Uncertain { .. }) => Err(unknown(&fault, self.ledger.settle_ms())),
+            // In progress: our own request outlived the guest that asked for it.
+            (Err(fault), Standing::Uncertain { .. } | Standing::InProgress { .. }) => {
+                Err(unknown(&fault, self.ledger.settle_ms()))
+            }
             (Err(fault), Standing::Parked { effect }) => {
                 tracing::warn!(effect = %effect.id, code = %fault.code, "label purchase parked");
                 Err(parked(&effect))
@@ -84,14 +93,16 @@ impl Buyer<'_> {
             Ok(None) => match self.ledger.absent(self.ctx, &effect).await? {
                 Absent::Resend => self.create().await,
                 Absent::WaitUntil(at) => Err(wait_until(at, self.connection.services.now())),
+                Absent::Unbelievable => Err(undecided(&effect, None)),
             },
             Err(fault) if matches!(fault.retry, Retry::Later { .. }) => {
                 self.ledger.mark_uncertain(self.ctx, &effect, &fault).await?;
                 Err(unknown(&fault, self.ledger.settle_ms()))
             }
+            // The lookup itself was refused. The effect stays uncertain, so that looking again is possible.
             Err(fault) => {
-                self.ledger.park(self.ctx, &effect, &fault).await?;
-                Err(parked(&effect))
+                let effect = self.ledger.mark_uncertain(self.ctx, &effect, &fault).await?;
+                Err(undecided(&effect, Some(&fault)))
             }
         }
     }
@@ -129,6 +140,25 @@ fn wait_until(at: Timestamp, now: Timestamp) -> Fault {
 fn wait(message: &str, ms: i64) -> Fault {
     Fault::new(FaultKind::OutcomeUnknown, "effect.settling", message, Blame::Partner)
         .with_retry(Retry::Later { after_ms: u64::try_from(ms).ok() })
+}
+
+/// A person must look; looking again by hand is possible.
+fn undecided(effect: &EffectRow, cause: Option<&Fault>) -> Fault {
+    let why = match (cause, &effect.response) {
+        (Some(fault), _) => format!("the lookup failed with {fault}"),
+        (None, Some(_)) => "the carrier answered the purchase with a success and now does not find it".to_owned(),
+        (None, None) => format!("it was sent {} times and never found", effect.attempt),
+    };
+    let message = format!("nobody knows whether the label of effect `{}` was bought: {why}", effect.id);
+    Fault::new(FaultKind::OutcomeUnknown, "effect.undecided", message, Blame::Partner).with_retry(Retry::Never)
+}
+
+/// The guest reports a purchase that no request under the purchase's key made.
+fn unproven(adapter: &str) -> Fault {
+    let message = format!(
+        "adapter `{adapter}` reports a purchase, but no request with the effect of this command succeeded; its manifest needs a route with that `effect`"
+    );
+    Fault::new(FaultKind::OutcomeUnknown, "effect.unproven", message, Blame::Guest).with_retry(Retry::Never)
 }
 
 /// A person must look.
