@@ -197,6 +197,27 @@ fn a_request_that_was_not_recorded_is_named() -> anyhow::Result<()> {
 }
 
 #[test]
+fn input_that_does_not_fit_names_the_field_and_never_reaches_the_adapter() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("input.json");
+    std::fs::write(&file, r#"{"numbers":["1Z",7]}"#)?;
+    let (code, answer) = call("ups", "tracking.track", &["--input", &file.display().to_string()])?;
+    assert_eq!(code, Some(2), "{answer:#}");
+    assert_eq!(answer["fault"]["fields"][0]["path"], "numbers[1]");
+    Ok(())
+}
+
+/// The recording the README names.
+#[test]
+fn the_readmes_example_works() -> anyhow::Result<()> {
+    let file = repo().join("plugins/ups/examples/tracking.track.recording.json").display().to_string();
+    let (code, answer) = call("ups", "tracking.track", &["--replay", &file])?;
+    assert_eq!(code, Some(0), "{answer:#}");
+    assert_eq!(answer["ok"][0]["trackers"][0]["phase"], "delivered", "{answer:#}");
+    Ok(())
+}
+
+#[test]
 fn wrong_use_is_told_apart_from_a_fault() -> anyhow::Result<()> {
     let file = repo().join("target/adapters/ups.wasm");
     let output = Command::new(binary("wharf")?).args(["adapter", "call"]).arg(file).arg("labels.print").output()?;

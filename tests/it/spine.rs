@@ -106,6 +106,34 @@ fn a_success_nobody_can_read_and_nobody_can_find_is_left_to_a_person() -> anyhow
 }
 
 #[test]
+fn a_lookup_that_was_refused_can_be_done_again_by_a_person() -> anyhow::Result<()> {
+    let world = World::new(&Settings { lease_seconds: 10, settle_seconds: 1, ..Settings::default() })?;
+    world.carrier_script(&json!([
+        { "match": { "path_contains": "/ship" }, "times": 1, "fault": "answer_lost_after_effect" },
+        { "match": { "path_contains": "/recovery" }, "times": 1, "fault": { "status": { "code": 403 } } },
+    ]))?;
+    let _host = world.serve()?;
+    let order = world.confirm_orders(1)?[0];
+    let start = std::time::Instant::now();
+    let exception = loop {
+        let open = world.api().json("GET", "/api/v1/tenants/nordic/exceptions", None)?;
+        let mut all = open["exceptions"].as_array().or(open.as_array()).into_iter().flatten();
+        if let Some(found) = all.find(|e| e["code"] == "label-unknown") {
+            break found.clone();
+        }
+        assert!(start.elapsed() < PATIENCE, "no exception: {open:#}");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert!(exception["cause"].as_str().is_some_and(|c| c.contains("lookup failed")), "{exception:#}");
+    let path = format!("/api/v1/tenants/nordic/exceptions/{}/resolve", exception["id"].as_str().expect("an id"));
+    world.api().json("POST", &path, Some(&json!({ "action": "look-again" })))?;
+    world.wait_until(&[order], &["closed"], PATIENCE)?;
+    assert_eq!(world.bought()?.len(), 1);
+    assert_eq!(purchases_sent(&world)?, 1);
+    Ok(())
+}
+
+#[test]
 fn an_empty_200_without_an_effect_is_bought_once_after_two_lookups() -> anyhow::Result<()> {
     let world = World::new(&Settings { settle_seconds: 1, ..Settings::default() })?;
     world.carrier_script(&json!([

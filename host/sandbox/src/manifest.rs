@@ -37,6 +37,9 @@ pub fn from_toml(file: &str, text: &str) -> Result<Manifest, ManifestError> {
 
 /// Reads the manifest out of a component.
 pub fn read(component: &[u8]) -> Result<Manifest, ManifestError> {
+    if !component.starts_with(b"\0asm") {
+        return Err(ManifestError::NotAComponent("it does not begin with `\\0asm`".to_owned()));
+    }
     let mut found: Option<Vec<u8>> = None;
     let mut depth = 0_u32;
     for payload in Parser::new(0).parse_all(component) {

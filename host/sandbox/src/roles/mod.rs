@@ -133,11 +133,19 @@ impl Connection {
     }
 }
 
+/// Code of the fault for input that never reached the adapter.
+pub const INPUT: &str = "sandbox.input";
+
 /// Parses an operation's input; a failure names the field.
 fn input<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Fault> {
-    serde_json::from_value(value).map_err(|e| {
-        let message = format!("the input does not fit: {e}");
-        Fault::new(FaultKind::InvalidInput, "sandbox.input", message, Blame::Operator)
+    serde_path_to_error::deserialize(value).map_err(|e| {
+        let path = e.path().to_string();
+        let message = format!("the input does not fit at `{path}`: {}", e.inner());
+        Fault::new(FaultKind::InvalidInput, INPUT, message, Blame::Operator).with_field(
+            &path,
+            "type",
+            e.inner().to_string(),
+        )
     })
 }
 

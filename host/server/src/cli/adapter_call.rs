@@ -12,10 +12,10 @@ use wharf_domain::ids::TenantId;
 use wharf_domain::manifest::Manifest;
 use wharf_domain::time::Clock;
 use wharf_egress::{Egress, EgressConfig, Grant, Live, Origin, Replay, Wire};
-use wharf_sandbox::roles::{Connection, OPERATIONS, Settings};
+use wharf_sandbox::roles::{Connection, INPUT, OPERATIONS, Settings};
 use wharf_sandbox::{Limits, LocalServices, Sandbox, SandboxConfig};
 
-use super::{FAULT, Outcome, say, wrong_use};
+use super::{FAULT, Outcome, WRONG_USE, say, wrong_use};
 use crate::bind;
 use crate::clock::SystemClock;
 use crate::config::{self, Config};
@@ -52,7 +52,9 @@ Without --replay and --http every request is refused.
 Exit codes: 0 the operation succeeded, 3 it answered with a fault, 2 wrong use, 1 anything else.";
 
 pub(crate) async fn run(args: Args) -> Outcome {
-    let bytes = std::fs::read(&args.file).with_context(|| format!("cannot read `{}`", args.file.display()))?;
+    let bytes = std::fs::read(&args.file)
+        .with_context(|| format!("cannot read the adapter `{}`", args.file.display()))
+        .map_err(wrong_use)?;
     if !OPERATIONS.contains(&args.operation.as_str()) {
         let known = OPERATIONS.join(", ");
         return Err(wrong_use(anyhow::anyhow!("there is no operation `{}`; known are {known}", args.operation)));
@@ -65,7 +67,11 @@ pub(crate) async fn run(args: Args) -> Outcome {
     let bound = bind(&args, &adapter.manifest).map_err(wrong_use)?;
     let limits = EgressConfig::default();
     let transport: Arc<dyn Wire> = match &args.replay {
-        Some(path) => Arc::new(Replay::from_file(path).map_err(wrong_use)?),
+        Some(path) => Arc::new(
+            Replay::from_file(path)
+                .with_context(|| format!("`{}` is no recording", path.display()))
+                .map_err(wrong_use)?,
+        ),
         None if args.http.is_some() => Arc::new(Live::new(&limits)?),
         None => Arc::new(Replay::empty()),
     };
@@ -89,7 +95,9 @@ pub(crate) async fn run(args: Args) -> Outcome {
             let retryable = fault.retryable();
             let mut fault = serde_json::to_value(&fault)?;
             fault["retryable"] = Value::Bool(retryable);
-            (json!({ "fault": fault }), FAULT)
+            // What does not fit never reached the adapter: that is the caller's mistake.
+            let code = if fault["code"] == INPUT { WRONG_USE } else { FAULT };
+            (json!({ "fault": fault }), code)
         }
     };
     answer["requests"] = Value::Array(invoked.requests);
@@ -116,7 +124,8 @@ fn input(args: &Args, manifest: &Manifest) -> Result<Value> {
             None => bail!("`{}` needs --input: the adapter carries no example for it", args.operation),
         },
     };
-    serde_json::from_str(&text).context("the input is not JSON")
+    let place = args.input.as_ref().map_or("the adapter's example".to_owned(), |p| format!("`{}`", p.display()));
+    serde_json::from_str(&text).with_context(|| format!("the input, {place}, is not JSON"))
 }
 
 /// A grant and settings for an offline call.
