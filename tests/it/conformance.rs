@@ -207,6 +207,25 @@ fn input_that_does_not_fit_names_the_field_and_never_reaches_the_adapter() -> an
     Ok(())
 }
 
+/// Without an input the example's tracking number need not be the recorded one; with an input it must.
+#[test]
+fn the_example_fits_any_recording_of_its_route() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let text = std::fs::read_to_string(repo().join("plugins/ups/examples/tracking.track.recording.json"))?;
+    let example = std::fs::read_to_string(repo().join("plugins/ups/examples/tracking.track.json"))?;
+    let number: Value = serde_json::from_str::<Value>(&example)?["numbers"][0].clone();
+    let file = folder.path().join("other.json");
+    std::fs::write(&file, text.replace(number.as_str().unwrap_or_default(), "1Z999AA10123456784"))?;
+    let file = file.display().to_string();
+    let (_, answer) = call("ups", "tracking.track", &["--replay", &file])?;
+    assert_eq!(answer["ok"][0]["trackers"][0]["tracking_number"], "1Z999AA10123456784", "{answer:#}");
+    let input = folder.path().join("input.json");
+    std::fs::write(&input, example)?;
+    let (_, answer) = call("ups", "tracking.track", &["--replay", &file, "--input", &input.display().to_string()])?;
+    assert_eq!(answer["ok"][0]["fault"]["code"], "egress.no-recording", "{answer:#}");
+    Ok(())
+}
+
 /// The recording the README names.
 #[test]
 fn the_readmes_example_works() -> anyhow::Result<()> {

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use thiserror::Error;
 use url::Url;
+use wharf_domain::manifest::Route;
 
 use crate::tape;
 use crate::wire::{SentMark, Target, Wire, WireError, WireRequest, WireResponse};
@@ -30,6 +31,8 @@ pub enum ReplayError {
 /// Recorded exchanges, each used once.
 pub struct Replay {
     left: Mutex<Vec<Recorded>>,
+    /// Requests of one of these routes answer each other.
+    alike: Vec<Route>,
 }
 
 struct Recorded {
@@ -42,7 +45,7 @@ struct Recorded {
 impl Replay {
     /// A recording of nothing: every request is a miss.
     pub fn empty() -> Self {
-        Self { left: Mutex::default() }
+        Self { left: Mutex::default(), alike: Vec::new() }
     }
 
     /// Reads a recording from a file.
@@ -62,7 +65,15 @@ impl Replay {
             }
             None => vec![Recorded { request: None, answer: Ok(bare(text)) }],
         };
-        Ok(Self { left: Mutex::new(left) })
+        Ok(Self { left: Mutex::new(left), alike: Vec::new() })
+    }
+
+    /// Lets a request that was not recorded take the first exchange of its own route: for an input made up by somebody
+    /// who does not know the recorded numbers.
+    #[must_use]
+    pub fn alike(mut self, routes: &[Route]) -> Self {
+        self.alike = routes.to_vec();
+        self
     }
 
     /// The exchanges nobody asked for, as `METHOD path`.
@@ -73,7 +84,14 @@ impl Replay {
 
     fn take(&self, request: &str) -> Option<Result<WireResponse, String>> {
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = left.iter().position(|one| one.request.as_deref().is_none_or(|known| known == request))?;
+        let exact = left.iter().position(|one| one.request.as_deref().is_none_or(|known| known == request));
+        let fits =
+            |route: &Route, line: &str| line.split_once(' ').is_some_and(|(method, path)| route.fits(method, path));
+        let alike = || {
+            let route = self.alike.iter().find(|route| fits(route, request))?;
+            left.iter().position(|one| one.request.as_deref().is_some_and(|known| fits(route, known)))
+        };
+        let at = exact.or_else(alike)?;
         Some(left.remove(at).answer)
     }
 }

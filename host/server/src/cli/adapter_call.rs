@@ -46,7 +46,8 @@ pub(crate) struct Args {
 
 const AFTER_HELP: &str = "\
 A recording is {\"exchanges\":[{\"request\":{\"method\",\"uri\",\"headers\",\"body\"},\"response\":{\"status\",\"headers\",\"body\"}}]};
-requests are matched by method and path, in order. A JSON file without `exchanges` is taken as the body of one 200 answer.
+requests are matched by method and path, in order; without --input a request also takes a recorded one of the same
+route of the manifest, so that the example fits any recording. A JSON file without `exchanges` is taken as the body of one 200 answer.
 Without --replay and --http every request is refused.
 
 Exit codes: 0 the operation succeeded, 3 it answered with a fault, 2 wrong use, 1 anything else.";
@@ -67,11 +68,14 @@ pub(crate) async fn run(args: Args) -> Outcome {
     let bound = bind(&args, &adapter.manifest).map_err(wrong_use)?;
     let limits = EgressConfig::default();
     let transport: Arc<dyn Wire> = match &args.replay {
-        Some(path) => Arc::new(
-            Replay::from_file(path)
+        Some(path) => {
+            let replay = Replay::from_file(path)
                 .with_context(|| format!("`{}` is no recording", path.display()))
-                .map_err(wrong_use)?,
-        ),
+                .map_err(wrong_use)?;
+            // The adapter's own example cannot know the recorded numbers.
+            let routes = if args.input.is_none() { adapter.manifest.routes.as_slice() } else { &[] };
+            Arc::new(replay.alike(routes))
+        }
         None if args.http.is_some() => Arc::new(Live::new(&limits)?),
         None => Arc::new(Replay::empty()),
     };
