@@ -57,6 +57,20 @@ fn an_answer_that_never_came_is_looked_up_and_not_bought_again() -> anyhow::Resu
     Ok(())
 }
 
+/// Waits until a person is asked about `code`.
+fn wait_for_exception(world: &World, code: &str) -> anyhow::Result<Value> {
+    let start = std::time::Instant::now();
+    loop {
+        let open = world.api().json("GET", "/api/v1/tenants/nordic/exceptions", None)?;
+        let mut all = open["exceptions"].as_array().or(open.as_array()).into_iter().flatten();
+        if let Some(found) = all.find(|e| e["code"] == code) {
+            return Ok(found.clone());
+        }
+        anyhow::ensure!(start.elapsed() < PATIENCE, "no exception `{code}`: {open:#}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 /// Requests the carrier has got for buying a label.
 fn purchases_sent(world: &World) -> anyhow::Result<usize> {
     let requests = world.carrier.json("GET", "/__admin/requests", None)?;
@@ -91,16 +105,8 @@ fn a_success_nobody_can_read_and_nobody_can_find_is_left_to_a_person() -> anyhow
     let world = World::new(&Settings { lease_seconds: 10, settle_seconds: 1, ..Settings::default() })?;
     world.carrier_script(&json!([{ "match": { "path_contains": "/ship" }, "fault": "html_200" }]))?;
     let _host = world.serve()?;
-    let order = world.confirm_orders(1)?[0];
-    let start = std::time::Instant::now();
-    loop {
-        let timeline = world.timeline(order)?;
-        if timeline["exceptions"].as_array().into_iter().flatten().any(|e| e["code"] == "label-unknown") {
-            break;
-        }
-        assert!(start.elapsed() < PATIENCE, "no exception: {timeline:#}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    world.confirm_orders(1)?;
+    wait_for_exception(&world, "label-unknown")?;
     assert_eq!(purchases_sent(&world)?, 1, "it is not bought again and again");
     Ok(())
 }
@@ -114,16 +120,7 @@ fn a_lookup_that_was_refused_can_be_done_again_by_a_person() -> anyhow::Result<(
     ]))?;
     let _host = world.serve()?;
     let order = world.confirm_orders(1)?[0];
-    let start = std::time::Instant::now();
-    let exception = loop {
-        let open = world.api().json("GET", "/api/v1/tenants/nordic/exceptions", None)?;
-        let mut all = open["exceptions"].as_array().or(open.as_array()).into_iter().flatten();
-        if let Some(found) = all.find(|e| e["code"] == "label-unknown") {
-            break found.clone();
-        }
-        assert!(start.elapsed() < PATIENCE, "no exception: {open:#}");
-        std::thread::sleep(Duration::from_millis(50));
-    };
+    let exception = wait_for_exception(&world, "label-unknown")?;
     assert!(exception["cause"].as_str().is_some_and(|c| c.contains("lookup failed")), "{exception:#}");
     let path = format!("/api/v1/tenants/nordic/exceptions/{}/resolve", exception["id"].as_str().expect("an id"));
     world.api().json("POST", &path, Some(&json!({ "action": "look-again" })))?;
@@ -175,7 +172,8 @@ fn a_wrong_odoo_key_is_named_and_nothing_is_lost() -> anyhow::Result<()> {
 
     let mut host = world.serve()?;
     let order = world.confirm_orders(1)?[0];
-    std::thread::sleep(Duration::from_millis(1_500));
+    // The host has tried and says so; only then "nothing was bought" means something.
+    wait_for_exception(&world, "erp-unreachable")?;
     assert!(host.running()?, "the server goes on:\n{}", host.tail());
     assert_eq!(world.bought()?.len(), 0);
     host.stop()?;
@@ -200,7 +198,8 @@ fn an_unreachable_odoo_is_named_and_nothing_is_lost() -> anyhow::Result<()> {
 
     let mut host = world.serve()?;
     let order = world.confirm_orders(1)?[0];
-    std::thread::sleep(Duration::from_millis(1_500));
+    // The host has tried and says so; only then "nothing was bought" means something.
+    wait_for_exception(&world, "erp-unreachable")?;
     assert!(host.running()?, "the server goes on:\n{}", host.tail());
     host.stop()?;
 

@@ -36,7 +36,8 @@ pub struct Manifest {
     /// Bytes of key-value storage per connection; 0 means none.
     #[serde(default)]
     pub kv_bytes: u64,
-    /// Example inputs by `interface.function`, JSON text; what `adapter call` uses when no input is given.
+    /// Example inputs by `interface.function` or `interface.function/variant`, JSON text; what `adapter call` uses when
+    /// no input is given.
     #[serde(default)]
     pub examples: BTreeMap<String, String>,
 }

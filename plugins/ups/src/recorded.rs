@@ -217,6 +217,9 @@ fn the_manifest_and_its_examples_are_what_the_host_reads() {
     };
     let json = |name: &str| serde_json::from_str::<Value>(&example(name)).expect("json");
     let _: wharf_domain::rate::RateRequest = serde_json::from_str(&example("rates.rate")).expect("rate request");
+    let one: wharf_domain::rate::RateRequest =
+        serde_json::from_str(&example("rates.rate/one-service")).expect("rate request");
+    assert_eq!(one.services.len(), 1, "it stands for the other endpoint");
     let _: wharf_domain::shipment::ShipmentRequest =
         serde_json::from_str(&example("labels.create-shipment")).expect("shipment request");
     assert!(labels::valid_reference(json("labels.find-by-reference")["reference"].as_str().expect("text")).is_ok());
@@ -224,7 +227,7 @@ fn the_manifest_and_its_examples_are_what_the_host_reads() {
     assert!(json("tracking.track")["numbers"].is_array());
     let alert = json("parser.parse");
     assert_eq!(crate::webhook::parse(alert["body"].as_str().expect("text").as_bytes()).map(|e| e.len()), Ok(1));
-    assert_eq!(manifest.examples.len(), 6);
+    assert_eq!(manifest.examples.len(), 7);
 }
 
 #[test]

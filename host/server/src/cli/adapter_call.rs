@@ -12,10 +12,10 @@ use wharf_domain::ids::TenantId;
 use wharf_domain::manifest::Manifest;
 use wharf_domain::time::Clock;
 use wharf_egress::{Egress, EgressConfig, Grant, Live, Origin, Replay, Wire};
-use wharf_sandbox::roles::{Connection, INPUT, OPERATIONS, Settings};
-use wharf_sandbox::{Limits, LocalServices, Sandbox, SandboxConfig};
+use wharf_sandbox::roles::{Connection, INPUT, Invoked, OPERATIONS, Settings};
+use wharf_sandbox::{Adapter, Limits, LocalServices, Sandbox, SandboxConfig};
 
-use super::{FAULT, Outcome, WRONG_USE, say, wrong_use};
+use super::{FAULT, Failure, Outcome, WRONG_USE, say, wrong_use};
 use crate::bind;
 use crate::clock::SystemClock;
 use crate::config::{self, Config};
@@ -47,7 +47,7 @@ pub(crate) struct Args {
 const AFTER_HELP: &str = "\
 A recording is {\"exchanges\":[{\"request\":{\"method\",\"uri\",\"headers\",\"body\"},\"response\":{\"status\",\"headers\",\"body\"}}]};
 requests are matched by method and path, in order; without --input a request also takes a recorded one of the same
-route of the manifest, so that the example fits any recording. A JSON file without `exchanges` is taken as the body of one 200 answer.
+route of the manifest, and of several examples the first one the recording answers is taken. A JSON file without `exchanges` is taken as the body of one 200 answer.
 Without --replay and --http every request is refused.
 
 Exit codes: 0 the operation succeeded, 3 it answered with a fault, 2 wrong use, 1 anything else.";
@@ -63,9 +63,49 @@ pub(crate) async fn run(args: Args) -> Outcome {
     let sandbox = Sandbox::new(SandboxConfig { limits: Limits::default(), cache_dir: None, threads: 1 })?;
     let adapter =
         sandbox.load(bytes).await.with_context(|| format!("`{}` cannot be used as an adapter", args.file.display()))?;
-    let input = input(&args, &adapter.manifest).map_err(wrong_use)?;
+    let inputs = inputs(&args, &adapter.manifest).map_err(wrong_use)?;
+    let (sandbox, adapter) = (Arc::new(sandbox), Arc::new(adapter));
+    let mut invoked = None;
+    for input in inputs {
+        let done = attempt(&args, &sandbox, &adapter, input).await?;
+        let missed = matches!(&done.result, Err(fault) if fault.code == "egress.no-recording");
+        // The first example the recording answers; when it answers none, the first one says what is missing.
+        if !missed || invoked.is_none() {
+            invoked = Some(done);
+        }
+        if !missed {
+            break;
+        }
+    }
+    let invoked = invoked.ok_or_else(|| wrong_use(anyhow::anyhow!("`{}` needs --input", args.operation)))?;
+    let (mut answer, code) = match invoked.result {
+        Ok(value) => (json!({ "ok": value }), 0),
+        Err(fault) => {
+            let retryable = fault.retryable();
+            let mut fault = serde_json::to_value(&fault)?;
+            fault["retryable"] = Value::Bool(retryable);
+            // What does not fit never reached the adapter: that is the caller's mistake.
+            let code = if fault["code"] == INPUT { WRONG_USE } else { FAULT };
+            (json!({ "fault": fault }), code)
+        }
+    };
+    answer["requests"] = Value::Array(invoked.requests);
+    if !invoked.log.is_empty() {
+        answer["log"] = json!(invoked.log);
+    }
+    say(if args.json { answer.to_string() } else { serde_json::to_string_pretty(&answer)? })?;
+    Ok(code)
+}
+
+/// Runs the operation once, from a fresh recording.
+async fn attempt(
+    args: &Args,
+    sandbox: &Arc<Sandbox>,
+    adapter: &Arc<Adapter>,
+    input: Value,
+) -> Result<Invoked, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let bound = bind(&args, &adapter.manifest).map_err(wrong_use)?;
+    let bound = bind(args, &adapter.manifest).map_err(wrong_use)?;
     let limits = EgressConfig::default();
     let transport: Arc<dyn Wire> = match &args.replay {
         Some(path) => {
@@ -90,29 +130,13 @@ pub(crate) async fn run(args: Args) -> Outcome {
         business: None,
         deadline: clock.now().plus(60_000),
     };
-    let connection =
-        Connection::new(Arc::new(sandbox), Arc::new(adapter), services, Arc::new(bound.grant), bound.settings);
-    let invoked = connection.invoke(&ctx, &args.operation, input).await;
-    let (mut answer, code) = match invoked.result {
-        Ok(value) => (json!({ "ok": value }), 0),
-        Err(fault) => {
-            let retryable = fault.retryable();
-            let mut fault = serde_json::to_value(&fault)?;
-            fault["retryable"] = Value::Bool(retryable);
-            // What does not fit never reached the adapter: that is the caller's mistake.
-            let code = if fault["code"] == INPUT { WRONG_USE } else { FAULT };
-            (json!({ "fault": fault }), code)
-        }
-    };
-    answer["requests"] = Value::Array(invoked.requests);
-    if !invoked.log.is_empty() {
-        answer["log"] = json!(invoked.log);
-    }
-    say(if args.json { answer.to_string() } else { serde_json::to_string_pretty(&answer)? })?;
-    Ok(code)
+    let (sandbox, adapter) = (Arc::clone(sandbox), Arc::clone(adapter));
+    let connection = Connection::new(sandbox, adapter, services, Arc::new(bound.grant), bound.settings);
+    Ok(connection.invoke(&ctx, &args.operation, input).await)
 }
 
-fn input(args: &Args, manifest: &Manifest) -> Result<Value> {
+/// The given input; without one every example of the operation, `name` before `name/variant`.
+fn inputs(args: &Args, manifest: &Manifest) -> Result<Vec<Value>> {
     let text = match &args.input {
         Some(path) if path.as_os_str() == "-" => {
             let mut text = String::new();
@@ -122,14 +146,23 @@ fn input(args: &Args, manifest: &Manifest) -> Result<Value> {
         Some(path) => {
             std::fs::read_to_string(path).with_context(|| format!("cannot read the input `{}`", path.display()))?
         }
-        None => match manifest.examples.get(&args.operation) {
-            Some(example) => example.clone(),
-            None if args.operation == "info.describe" => "{}".to_owned(),
-            None => bail!("`{}` needs --input: the adapter carries no example for it", args.operation),
-        },
+        None => return examples(args, manifest),
     };
-    let place = args.input.as_ref().map_or("the adapter's example".to_owned(), |p| format!("`{}`", p.display()));
-    serde_json::from_str(&text).with_context(|| format!("the input, {place}, is not JSON"))
+    let place = args.input.as_ref().map_or_else(String::new, |p| p.display().to_string());
+    let value = serde_json::from_str(&text).with_context(|| format!("the input `{place}` is not JSON"))?;
+    Ok(vec![value])
+}
+
+fn examples(args: &Args, manifest: &Manifest) -> Result<Vec<Value>> {
+    let of_it = |name: &String| name.split('/').next() == Some(args.operation.as_str());
+    let texts: Vec<&str> = manifest.examples.iter().filter(|(name, _)| of_it(name)).map(|(_, t)| t.as_str()).collect();
+    if texts.is_empty() && args.operation == "info.describe" {
+        return Ok(vec![json!({})]);
+    }
+    if texts.is_empty() {
+        bail!("`{}` needs --input: the adapter carries no example for it", args.operation);
+    }
+    texts.into_iter().map(|text| serde_json::from_str(text).context("the adapter's example is not JSON")).collect()
 }
 
 /// A grant and settings for an offline call.
