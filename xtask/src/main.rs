@@ -4,11 +4,13 @@
 //! that it started. A missing tool is one line with the remedy. Nothing here links a host crate.
 
 mod adapters;
+mod bench;
 mod demo;
 mod guest_target;
 mod http;
 mod lint;
 mod odoo;
+mod postgres;
 mod progress;
 mod run;
 mod test;
@@ -28,6 +30,8 @@ struct Cli {
 enum Command {
     /// Build every adapter in plugins/ into target/adapters
     Adapters(adapters::Args),
+    /// Measure, and print a table
+    Bench(bench::Args),
     /// Run one sales order from Odoo to the label and back, and show its timeline
     Demo(demo::Args),
     /// Build the adapters and run every test
@@ -42,6 +46,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = run::watch_signals().and_then(|()| match &cli.command {
         Command::Adapters(args) => adapters::command(args),
+        Command::Bench(args) => bench::command(args),
         Command::Demo(args) => demo::command(args),
         Command::Test(args) => test::command(args),
         Command::Lint => lint::command(),

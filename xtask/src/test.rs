@@ -1,4 +1,4 @@
-//! `cargo xtask test`: the adapters, then every test there is. A failing step does not stop the next one, so one run
+//! `cargo xtask test`: what the tests need (PostgreSQL, the adapters), then every test there is. A failing step does not stop the next one, so one run
 //! shows everything that is broken; the last lines are the steps, how they ended and how long they took.
 
 use std::path::Path;
@@ -7,6 +7,7 @@ use std::process::Stdio;
 use anyhow::{Context, Result, ensure};
 
 use crate::adapters;
+use crate::postgres;
 use crate::progress::{Summary, say};
 use crate::run;
 
@@ -23,6 +24,7 @@ pub(crate) fn command(args: &Args) -> Result<()> {
         return one_room(runner, room);
     }
     let mut summary = Summary::default();
+    summary.step("postgres", postgres::install);
     let built = summary.step("build", adapters::host_binaries);
     // Without the host's tool there are no adapters, and without adapters half of the tests would fail twice.
     if built && summary.step("adapters", adapters::build_all) {
@@ -46,6 +48,7 @@ fn one_room(runner: Runner, room: &str) -> Result<()> {
         adapters::host_binaries()?;
         adapters::build_all()?;
     }
+    postgres::install()?;
     runner.run(&["-p", &package])
 }
 

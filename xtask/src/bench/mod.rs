@@ -1,0 +1,25 @@
+//! `cargo xtask bench <what>`: figures one can repeat. A bench starts what it measures against, on this machine, and
+//! leaves nothing running.
+
+mod programs;
+mod queue;
+
+use anyhow::Result;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(clap::Subcommand)]
+enum What {
+    /// Jobs per second of one process on PostgreSQL, next to other queues
+    Queue(queue::Args),
+}
+
+pub(crate) fn command(args: &Args) -> Result<()> {
+    match &args.what {
+        What::Queue(args) => queue::command(args),
+    }
+}
