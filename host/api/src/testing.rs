@@ -139,7 +139,7 @@ impl House {
         let mut tx = self.begin().await;
         let fault = Fault::new(FaultKind::Transient, "fake", "as the test wants it", Blame::Partner);
         let finish = Finish::Retry { at: tx.now(), fault };
-        jobs::finish(&mut tx, &actor(), &job.id, job.fence, &finish).await.expect("finish");
+        jobs::finish(&mut tx, &actor(), &job, &finish).await.expect("finish");
         tx.commit().await.expect("commit");
     }
 

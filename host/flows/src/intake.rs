@@ -240,7 +240,7 @@ mod tests {
         pull(&house).await;
         pull(&house).await;
         let counts = jobs::counts(&house.db).await.expect("counts");
-        assert_eq!((counts.ready, counts.parked), (2, 0), "the one that waits, and one for every wish since");
+        assert_eq!((counts.unfinished(), counts.parked), (2, 0), "the one that waits, and one for every wish since");
         for wait in [5_000, 15_000] {
             house.clock.advance(wait);
             house.drain().await;

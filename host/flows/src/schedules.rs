@@ -95,7 +95,7 @@ mod tests {
         let tenant = |name: &str| TenantId::parse(name).expect("tenant");
         let list = schedules([(tenant("nordic"), 5), (tenant("baltic"), 60)]);
         let mut ticker = Ticker::new(house.db.clone(), list);
-        let waiting = async || jobs::counts(&house.db).await.expect("counts").ready;
+        let waiting = async || jobs::counts(&house.db).await.expect("counts").unfinished();
         assert_eq!(ticker.tick().await, Duration::from_secs(5));
         assert_eq!(waiting().await, 2);
         house.clock.advance(4_999);

@@ -6,12 +6,11 @@ use thiserror::Error;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 use wharf_domain::ctx::Actor;
-use wharf_store::StoreError;
 use wharf_store::jobs::{self, Finish, Job};
+use wharf_store::{Db, StoreError};
 
 use crate::decide::{decide, not_settled, panicked, refusal, unknown_kind};
 use crate::handler::{Handler, Verdict};
-use crate::lease;
 use crate::worker::Shared;
 
 /// Why a result was not stored.
@@ -55,13 +54,14 @@ impl Shared {
             let job = Arc::clone(job);
             async move { handler.run(&job).await }.in_current_span()
         };
+        let lease = self.leases.keep(job);
         let mut running = AbortOnDropHandle::new(self.tracker.spawn(running));
         tokio::select! {
             biased;
             result = &mut running => {
                 return Some(result.unwrap_or_else(|_| Verdict::Retry(panicked(&job.kind))));
             }
-            () = lease::lost(&self.db, job, self.config.lease_ms) => {
+            () = lease.lost() => {
                 tracing::warn!("job `{}` lost its lease under fence {}; its attempt is dropped", job.id, job.fence);
             }
             () = self.stop_now.cancelled() => {
@@ -76,7 +76,13 @@ impl Shared {
 
     async fn conclude(&self, handler: Option<Arc<dyn Handler>>, job: &Arc<Job>, verdict: Verdict) {
         let (verdict, finish) = self.decide(job, verdict);
-        let not_stored = match self.store(handler.clone(), job, verdict, &finish).await {
+        let first = match finish {
+            Finish::Done if handler.as_ref().is_some_and(|handler| !handler.settles()) => {
+                self.finisher.done(&self.db, job).await.map_err(NotStored::Store)
+            }
+            _ => self.store(handler.clone(), job, verdict, &finish).await,
+        };
+        let not_stored = match first {
             Ok(()) => return report(job, &finish),
             Err(NotStored::Store(StoreError::LostLease { .. })) => {
                 return tracing::warn!("the result of job `{}` is refused: its lease was lost", job.id);
@@ -113,12 +119,14 @@ impl Shared {
         let (db, job, finish) = (self.db.clone(), Arc::clone(job), finish.clone());
         let actor = Actor::Host(self.config.name.clone());
         let storing = async move {
-            let mut tx = db.begin().await?;
-            if let Some(handler) = handler {
-                handler.settle(&mut tx, &job, &verdict).await?;
+            let mut tries = 1;
+            loop {
+                match store_once(&db, handler.as_deref(), &job, &verdict, &actor, &finish).await {
+                    // It gave way to another transaction, and nothing of it was stored.
+                    Err(StoreError::Conflict | StoreError::RolledBack) if tries < MOST_TRIES => tries += 1,
+                    stored => return stored,
+                }
             }
-            jobs::finish(&mut tx, &actor, &job.id, job.fence, &finish).await?;
-            tx.commit().await
         };
         match self.tracker.spawn(storing.in_current_span()).await {
             Ok(stored) => Ok(stored?),
@@ -127,9 +135,28 @@ impl Shared {
     }
 }
 
+/// How often a transaction that gave way to another one is begun again.
+const MOST_TRIES: u32 = 5;
+
+async fn store_once(
+    db: &Db,
+    handler: Option<&dyn Handler>,
+    job: &Job,
+    verdict: &Verdict,
+    actor: &Actor,
+    finish: &Finish,
+) -> Result<(), StoreError> {
+    let mut tx = db.begin().await?;
+    if let Some(handler) = handler {
+        handler.settle(&mut tx, job, verdict).await?;
+    }
+    jobs::finish(&mut tx, actor, job, finish).await?;
+    tx.commit().await
+}
+
 fn report(job: &Job, finish: &Finish) {
     match finish {
-        Finish::Done => tracing::info!("job `{}` is done", job.id),
+        Finish::Done => tracing::debug!("job `{}` is done", job.id),
         Finish::Retry { at, fault } => tracing::warn!("job `{}` failed and runs again at {at}: {fault}", job.id),
         Finish::Snooze { until, reason } => tracing::info!("job `{}` waits until {until}: {reason}", job.id),
         Finish::Park { fault } => tracing::error!("job `{}` is parked: {fault}", job.id),

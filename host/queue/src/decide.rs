@@ -10,6 +10,13 @@ use crate::handler::Verdict;
 
 /// Why a claimed job must not be run at all; `None` when it may.
 pub(crate) fn refusal(job: &Job, now: Timestamp) -> Option<Fault> {
+    if let Some(reason) = &job.unreadable {
+        let message = format!("the payload is no JSON: {reason}; mend it in the database, then replay the job");
+        return Some(
+            Fault::new(FaultKind::DataOutOfContract, "queue.bad-payload", message, Blame::Host)
+                .with_retry(Retry::Never),
+        );
+    }
     if job.attempt > job.max_attempts {
         let message = format!("gave up after {} attempts; the last one ended without a result", job.max_attempts);
         let fault = Fault::new(FaultKind::OutcomeUnknown, "queue.attempts-lost", message, Blame::Host);

@@ -31,6 +31,12 @@ pub trait Handler: Send + Sync {
     /// lease is lost or the host stops. A panic is contained and counts as a failed attempt.
     async fn run(&self, job: &Job) -> Verdict;
 
+    /// False when [`Handler::settle`] never stores anything for a job that is done: such jobs are finished many at a
+    /// time, with one commit.
+    fn settles(&self) -> bool {
+        true
+    }
+
     /// Stores what came of it, in the transaction that finishes the job; an error rolls both back and the attempt
     /// counts as failed. `verdict` is final: a retry whose attempts or deadline are used up arrives as `Park`. Nothing
     /// outside the transaction may be changed here.

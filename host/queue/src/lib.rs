@@ -7,6 +7,7 @@
 mod attempt;
 mod backoff;
 mod decide;
+mod done;
 mod handler;
 mod lease;
 mod registry;

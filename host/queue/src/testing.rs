@@ -115,15 +115,20 @@ pub(crate) fn claimed(attempt: u32, deadline: Option<i64>) -> Job {
     Job {
         id: JobId::mint(&Counted::default(), Timestamp::from_millis(START)),
         tenant: tenant(),
-        lane: "a".to_owned(),
+        seq: 1,
+        lane: Some("a".to_owned()),
         kind: "kind".to_owned(),
         payload: Value::Null,
+        unreadable: None,
         flow: None,
+        priority: 0,
+        urgent: false,
         attempt,
         max_attempts: 3,
         fence: 1,
         lease_until: Timestamp::from_millis(START + LEASE),
         deadline: deadline.map(|after| Timestamp::from_millis(START + after)),
+        depth: 0,
         created_at: Timestamp::from_millis(START),
     }
 }

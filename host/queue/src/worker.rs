@@ -1,18 +1,23 @@
 //! The loop that claims and runs jobs, and its graceful end.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex as StdMutex};
 use std::time::Duration;
 
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use wharf_store::Db;
-use wharf_store::jobs::{self, Job};
+use wharf_store::jobs::{self, Claimer, Job};
+use wharf_store::{Db, StoreError};
 
 use crate::backoff::Backoff;
+use crate::done::Finisher;
+use crate::lease::Leases;
 use crate::registry::Registry;
+
+/// How long a claim waits for more free slots when there is more work than slots.
+const GATHER: Duration = Duration::from_millis(2);
 
 /// How a worker behaves.
 #[derive(Debug, Clone)]
@@ -29,20 +34,25 @@ pub struct WorkerConfig {
     /// How long a stop waits for running jobs, in milliseconds.
     pub drain_ms: u64,
     pub backoff: Backoff,
+    /// Part of `concurrency` that only urgent jobs get, in percent: interactive and cut-off work is never behind a
+    /// flood of other work.
+    pub reserved_percent: u32,
     /// Of the jitter.
     pub seed: u64,
 }
 
 impl WorkerConfig {
-    /// Eight jobs at once, leases of 60 s, a look every 250 ms, 30 s to drain, the usual backoff.
+    /// 32 jobs at once and a quarter of that for urgent ones only, leases of 60 s, a look every 250 ms, 30 s to drain,
+    /// the usual backoff.
     pub fn named(name: impl Into<String>, seed: u64) -> Self {
         Self {
             name: name.into(),
-            concurrency: 8,
+            concurrency: 32,
             lease_ms: 60_000,
             poll_ms: 250,
             drain_ms: 30_000,
             backoff: Backoff::default(),
+            reserved_percent: 25,
             seed,
         }
     }
@@ -56,17 +66,22 @@ pub(crate) struct Shared {
     pub(crate) db: Db,
     pub(crate) registry: Arc<Registry>,
     pub(crate) config: WorkerConfig,
-    pub(crate) rng: Mutex<SmallRng>,
+    pub(crate) rng: StdMutex<SmallRng>,
     pub(crate) tracker: TaskTracker,
+    pub(crate) leases: Arc<Leases>,
+    pub(crate) finisher: Finisher,
+    claimer: Mutex<Claimer>,
     /// Drops running handlers: the drain took too long.
     pub(crate) stop_now: CancellationToken,
 }
 
 impl Worker {
     pub fn new(db: Db, registry: Arc<Registry>, config: WorkerConfig) -> Self {
-        let rng = Mutex::new(SmallRng::seed_from_u64(config.seed));
+        let rng = StdMutex::new(SmallRng::seed_from_u64(config.seed));
         let (tracker, stop_now) = (TaskTracker::new(), CancellationToken::new());
-        Self(Arc::new(Shared { db, registry, config, rng, tracker, stop_now }))
+        let (leases, finisher) = (Arc::new(Leases::default()), Finisher::default());
+        let claimer = Mutex::new(Claimer::new(config.name.clone(), config.lease_ms));
+        Self(Arc::new(Shared { db, registry, config, rng, tracker, leases, finisher, claimer, stop_now }))
     }
 
     /// Runs until `shutdown`: then claims nothing more, waits for running jobs up to `drain_ms`, drops the rest and
@@ -78,26 +93,30 @@ impl Worker {
             Ok(left) => tracing::info!("{left} jobs of an earlier run of `{}` are taken up again", shared.config.name),
             Err(err) => tracing::error!("failed to take up jobs of an earlier run; their leases will run out: {err}"),
         }
-        let slots = Arc::new(Semaphore::new(shared.slots()));
-        while !shutdown.is_cancelled() {
-            tokio::select! {
-                biased;
-                () = shutdown.cancelled() => break,
-                slot = Arc::clone(&slots).acquire_owned() => match slot {
-                    Ok(first) => shared.fill(&slots, first, &shutdown).await,
-                    Err(_closed) => break,
-                },
-            }
+        tokio::select! {
+            () = shared.work(&shutdown) => {}
+            never = shared.leases.beat(&shared.db, shared.config.lease_ms) => match never {},
         }
-        shared.wind_down().await;
+        tokio::select! {
+            () = shared.wind_down() => {}
+            never = shared.leases.beat(&shared.db, shared.config.lease_ms) => match never {},
+        }
     }
 
     /// Runs everything that is ready now, and what becomes ready by that, and returns how many attempts were made. Time
     /// does not pass: a job waiting for later stays. For tests and tools.
     pub async fn drain_once(&self) -> usize {
+        let shared = &self.0;
+        tokio::select! {
+            attempts = Box::pin(self.drain()) => attempts,
+            never = shared.leases.beat(&shared.db, shared.config.lease_ms) => match never {},
+        }
+    }
+
+    async fn drain(&self) -> usize {
         let mut attempts = 0;
         loop {
-            let jobs = self.0.claim(self.0.slots()).await;
+            let jobs = self.0.claim(self.0.slots(), self.0.slots()).await;
             if jobs.is_empty() {
                 return attempts;
             }
@@ -118,17 +137,53 @@ impl Shared {
         usize::try_from(self.config.concurrency).unwrap_or(1).max(1)
     }
 
-    /// Claims as many jobs as there are free slots and starts them; waits a little when there are none.
-    async fn fill(self: &Arc<Self>, slots: &Arc<Semaphore>, first: OwnedSemaphorePermit, shutdown: &CancellationToken) {
-        let jobs = self.claim(1 + slots.available_permits()).await;
+    /// Slots that only urgent jobs get; never all of them.
+    fn reserved(&self) -> usize {
+        let share = self.slots() * usize::try_from(self.config.reserved_percent.min(100)).unwrap_or(0) / 100;
+        share.min(self.slots() - 1)
+    }
+
+    async fn work(self: &Arc<Self>, shutdown: &CancellationToken) {
+        let slots = Arc::new(Semaphore::new(self.slots()));
+        let mut backlog = false;
+        while !shutdown.is_cancelled() {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                slot = Arc::clone(&slots).acquire_owned() => match slot {
+                    Ok(first) => backlog = self.fill(&slots, first, backlog, shutdown).await,
+                    Err(_closed) => break,
+                },
+            }
+        }
+    }
+
+    /// Claims as many jobs as there are free slots and starts them; waits a little when there are none. True when there
+    /// may be more of them.
+    async fn fill(
+        self: &Arc<Self>,
+        slots: &Arc<Semaphore>,
+        first: OwnedSemaphorePermit,
+        backlog: bool,
+        shutdown: &CancellationToken,
+    ) -> bool {
+        if backlog {
+            // With more work than slots, a claim for each slot that falls free would be all there is done.
+            let some = u32::try_from(self.slots() / 4).unwrap_or(1).max(1);
+            let _enough_or_too_long = tokio::time::timeout(GATHER, slots.acquire_many(some)).await;
+        }
+        let free = 1 + slots.available_permits();
+        let ordinary = free.saturating_sub(self.reserved());
+        let jobs = self.claim(free, ordinary).await;
         if jobs.is_empty() {
             tokio::select! {
                 () = self.db.wake().notified() => {}
                 () = tokio::time::sleep(Duration::from_millis(self.config.poll_ms)) => {}
                 () = shutdown.cancelled() => {}
             }
-            return;
+            return false;
         }
+        let full = jobs.len() >= ordinary.max(1);
         let mut first = Some(first);
         for job in jobs {
             let slot = first.take().or_else(|| Arc::clone(slots).try_acquire_owned().ok());
@@ -138,12 +193,15 @@ impl Shared {
                 drop(slot);
             });
         }
+        full
     }
 
-    async fn claim(&self, limit: usize) -> Vec<Job> {
-        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-        match jobs::claim(&self.db, &self.config.name, self.config.lease_ms, limit).await {
+    async fn claim(&self, limit: usize, ordinary: usize) -> Vec<Job> {
+        let claim = async { self.claimer.lock().await.claim(&self.db, limit, ordinary).await };
+        match Box::pin(claim).await {
             Ok(jobs) => jobs,
+            // Another host was at the same rows; the next look is soon.
+            Err(StoreError::Conflict) => Vec::new(),
             Err(err) => {
                 tracing::error!("failed to claim jobs, trying again: {err}");
                 Vec::new()

@@ -1,30 +1,37 @@
-//! Opening a SQLite file: settings, version, soundness, and the lock that keeps a second host out.
+//! Opening a database: settings, version, soundness. For a SQLite file also the lock that keeps a second host out.
 
 use std::ffi::OsString;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::ConnectOptions as _;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
 
 use crate::error::{StoreError, is_damage};
 
 /// Older versions have a bug that may damage a file whose write-ahead log is reset while being read
 /// (sqlite.org/wal.html, "The WAL-reset bug").
 const OLDEST_SQLITE: &str = "3.51.3";
+/// `server_version_num`: the oldest release PostgreSQL itself still mends.
+const OLDEST_POSTGRES: u32 = 140_000;
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
 const READERS: u32 = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The log is cut back to this size after a checkpoint.
 const WAL_BYTES: &str = "67108864";
 
 pub(crate) struct Connected {
-    pub(crate) writer: SqlitePool,
+    pub(crate) writer: SqliteConnection,
     pub(crate) readers: SqlitePool,
     pub(crate) lock: File,
 }
 
 /// Opens the file for one host.
-pub(crate) async fn connect(path: &Path) -> Result<Connected, StoreError> {
+pub(crate) async fn sqlite(path: &Path) -> Result<Connected, StoreError> {
     let lock = lock(path)?;
     let options = SqliteConnectOptions::new()
         .filename(path)
@@ -37,21 +44,59 @@ pub(crate) async fn connect(path: &Path) -> Result<Connected, StoreError> {
     let reading = options.clone().pragma("query_only", "ON");
     let writing = options.journal_mode(SqliteJournalMode::Wal);
 
-    let writer = pool(1, 1).connect_with(writing).await.map_err(|err| damaged_or(path, err))?;
-    check_version(&writer).await?;
-    check_soundness(path, &writer).await?;
-    let readers = pool(0, READERS).connect_with(reading).await.map_err(|err| damaged_or(path, err))?;
-    Ok(Connected { writer, readers, lock })
-}
-
-/// Connections are never closed for age: a new one would parse the schema again.
-fn pool(min: u32, max: u32) -> SqlitePoolOptions {
-    SqlitePoolOptions::new()
-        .min_connections(min)
-        .max_connections(max)
+    let mut writer = writing.connect().await.map_err(|err| damaged_or(path, err))?;
+    check_version(&mut writer).await?;
+    check_soundness(path, &mut writer).await?;
+    // Connections are never closed for age: a new one would parse the schema again.
+    let readers = SqlitePoolOptions::new()
+        .min_connections(0)
+        .max_connections(READERS)
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
+        .connect_with(reading)
+        .await
+        .map_err(|err| damaged_or(path, err))?;
+    Ok(Connected { writer, readers, lock })
+}
+
+/// Opens a PostgreSQL database, which several hosts may share. `url` is `postgres://user:password@host:port/database`,
+/// with `sslmode` and the other options of libpq. `durable`: refuse a server that may lose what it has acknowledged.
+pub(crate) async fn postgres(url: &str, connections: u32, durable: bool) -> Result<PgPool, StoreError> {
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        return Err(StoreError::BadUrl("it names another kind of database".to_owned()));
+    }
+    let options: PgConnectOptions = url.parse().map_err(|err: sqlx::Error| StoreError::BadUrl(err.to_string()))?;
+    // A commit that is acknowledged is on disk, whatever the server's default is. A transaction that hangs, because
+    // its host was stopped, holds rows others wait for: the server ends it.
+    let options = options
+        .application_name("wharf")
+        .options([("synchronous_commit", "on"), ("idle_in_transaction_session_timeout", "30s")])
+        .options([("lock_timeout", "10s"), ("statement_timeout", "60s")]);
+    let pool = PgPoolOptions::new()
+        .min_connections(1)
+        .max_connections(connections.max(2))
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_with(options)
+        .await?;
+    check_postgres(&pool, durable).await?;
+    Ok(pool)
+}
+
+async fn check_postgres(pool: &PgPool, durable: bool) -> Result<(), StoreError> {
+    let setting = async |name: &'static str| -> Result<String, StoreError> {
+        Ok(sqlx::query_scalar("SELECT current_setting($1)").bind(name).fetch_one(pool).await?)
+    };
+    let version = setting("server_version_num").await?;
+    if version.parse::<u32>().unwrap_or(0) < OLDEST_POSTGRES {
+        return Err(StoreError::OldPostgres { found: setting("server_version").await?, wanted: "14" });
+    }
+    for name in ["synchronous_commit", "fsync"] {
+        if durable && setting(name).await? != "on" {
+            return Err(StoreError::NotDurable { setting: name });
+        }
+    }
+    Ok(())
 }
 
 fn lock(path: &Path) -> Result<File, StoreError> {
@@ -86,8 +131,8 @@ fn damaged_or(path: &Path, err: sqlx::Error) -> StoreError {
     StoreError::from(err)
 }
 
-async fn check_version(pool: &SqlitePool) -> Result<(), StoreError> {
-    let found: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(pool).await?;
+async fn check_version(conn: &mut SqliteConnection) -> Result<(), StoreError> {
+    let found: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(conn).await?;
     if numbers(&found) < numbers(OLDEST_SQLITE) {
         return Err(StoreError::OldSqlite { found, wanted: OLDEST_SQLITE });
     }
@@ -99,9 +144,9 @@ fn numbers(version: &str) -> Vec<u32> {
 }
 
 /// Reads every page once, without the slow comparison of tables with their indexes.
-async fn check_soundness(path: &Path, pool: &SqlitePool) -> Result<(), StoreError> {
+async fn check_soundness(path: &Path, conn: &mut SqliteConnection) -> Result<(), StoreError> {
     let verdict: String =
-        sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(pool).await.map_err(|err| damaged_or(path, err))?;
+        sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(conn).await.map_err(|err| damaged_or(path, err))?;
     if verdict == "ok" {
         return Ok(());
     }
@@ -111,6 +156,8 @@ async fn check_soundness(path: &Path, pool: &SqlitePool) -> Result<(), StoreErro
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::row::Cols;
+    use crate::sql::query;
     use crate::testing::House;
 
     #[tokio::test]
@@ -150,12 +197,27 @@ mod tests {
     async fn the_file_is_opened_with_the_settings_that_keep_it_safe() {
         let house = House::new().await;
         let mut tx = house.db.begin().await.expect("begin");
-        let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(tx.conn()).await.expect("mode");
-        let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(tx.conn()).await.expect("sync");
-        let keys: i64 = sqlx::query_scalar("PRAGMA foreign_keys").fetch_one(tx.conn()).await.expect("keys");
-        assert_eq!((mode.as_str(), synchronous, keys), ("wal", 2, 1));
-        let refused = sqlx::query("DELETE FROM job").execute(house.db.reader()).await.expect_err("reader writes");
+        let row = query(
+            "SELECT journal_mode AS mode, synchronous AS sync, foreign_keys AS keys \
+             FROM pragma_journal_mode, pragma_synchronous, pragma_foreign_keys",
+        );
+        let row = row.fetch_one(tx.conn()).await.expect("settings");
+        let cols = Cols(&row);
+        let settings =
+            (cols.text("mode").expect("mode"), cols.int("sync").expect("sync"), cols.int("keys").expect("keys"));
+        assert_eq!(settings, ("wal".to_owned(), 2, 1));
+        drop(tx);
+        let refused = query("DELETE FROM job").execute(house.db.reader()).await.expect_err("reader writes");
         assert!(refused.to_string().contains("readonly"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_may_lose_a_commit_is_refused() {
+        let house = House::bare_postgres().await;
+        let refused = postgres(&house.url(), 2, true).await.expect_err("the server of the tests does not sync");
+        assert!(matches!(refused, StoreError::NotDurable { setting: "fsync" }), "{refused}");
+        let refused = postgres("mysql://x", 2, true).await.expect_err("no such thing");
+        assert!(refused.to_string().contains("postgres://user@host:5432/name"), "{refused}");
     }
 
     #[test]

@@ -1,40 +1,85 @@
 //! The database handle and the transaction.
 //!
-//! There is one writing connection, and a transaction takes it from its first statement (`BEGIN IMMEDIATE`), so two
-//! transactions never meet half-way. Reads outside a transaction use a small pool and never wait for the writer.
+//! SQLite has one writing connection, and transactions take turns on it ([`crate::writer`]), so two of them never meet
+//! half-way. Reads outside a transaction use a small pool and never wait for the writer. PostgreSQL is shared by several
+//! hosts: every transaction has a connection of its own, and what it has decided on by reading it must lock or guard.
 
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
-use sqlx::sqlite::{SqliteConnection, SqlitePool};
-use sqlx::{Sqlite, Transaction};
+use sqlx::postgres::PgPool;
+use sqlx::sqlite::SqlitePool;
+use sqlx::{Postgres, Transaction};
 use wharf_domain::ids::IdSource;
 use wharf_domain::time::{Clock, Timestamp};
 
 use crate::error::StoreError;
+use crate::row::Cols;
+use crate::sql::{Conn, Engine, Text, query};
 use crate::wake::Wake;
+use crate::writer::{Turn, Writer};
 use crate::{connect, migrate};
 
-/// The host's database. Cheap to clone; the last clone to go gives the file up.
+/// The host's database. Cheap to clone; the last clone to go gives a file up.
 #[derive(Clone)]
 pub struct Db(Arc<Inner>);
 
 struct Inner {
-    writer: SqlitePool,
-    readers: SqlitePool,
-    lock: File,
+    pools: Pools,
     clock: Arc<dyn Clock>,
+    /// Leases go by the clock of the database, because other hosts use it too.
+    shared_clock: bool,
+    /// What the clock of PostgreSQL is ahead of ours, in milliseconds; 0 with SQLite.
+    ahead_ms: AtomicI64,
     ids: Arc<dyn IdSource>,
     wake: Wake,
 }
+
+enum Pools {
+    Sqlite { writer: Writer, readers: SqlitePool, lock: File },
+    Postgres { pool: PgPool },
+}
+
+static CLOCK: Text = Text::new("SELECT {clock} AS now");
 
 impl Db {
     /// Opens the file, creating it and its directory when absent. Refuses a second host, a damaged file and an old
     /// SQLite. Does not migrate: see [`Db::migrate`] and [`Db::check_schema`].
     pub async fn open(path: &Path, clock: Arc<dyn Clock>, ids: Arc<dyn IdSource>) -> Result<Self, StoreError> {
-        let connect::Connected { writer, readers, lock } = connect::connect(path).await?;
-        Ok(Self(Arc::new(Inner { writer, readers, lock, clock, ids, wake: Wake::default() })))
+        let connect::Connected { writer, readers, lock } = connect::sqlite(path).await?;
+        let pools = Pools::Sqlite { writer: Writer::new(writer), readers, lock };
+        Ok(Self::with(pools, false, clock, ids))
+    }
+
+    /// Opens a PostgreSQL database with at most so many connections. Refuses an old server and one that may lose a
+    /// commit. The clock of the server counts: it is the one all hosts agree on. Does not migrate.
+    pub async fn open_postgres(
+        url: &str,
+        connections: u32,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdSource>,
+    ) -> Result<Self, StoreError> {
+        let pool = connect::postgres(url, connections, true).await?;
+        let db = Self::with(Pools::Postgres { pool }, true, clock, ids);
+        db.set_clock().await?;
+        Ok(db)
+    }
+
+    /// Like [`Db::open_postgres`], but our own clock counts. For tests that move time by hand, with one host.
+    pub async fn open_postgres_with_own_clock(
+        url: &str,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdSource>,
+    ) -> Result<Self, StoreError> {
+        let pool = connect::postgres(url, 8, false).await?;
+        Ok(Self::with(Pools::Postgres { pool }, false, clock, ids))
+    }
+
+    fn with(pools: Pools, shared_clock: bool, clock: Arc<dyn Clock>, ids: Arc<dyn IdSource>) -> Self {
+        let ahead_ms = AtomicI64::new(0);
+        Self(Arc::new(Inner { pools, clock, shared_clock, ahead_ms, ids, wake: Wake::default() }))
     }
 
     /// Applies what is missing, each migration in its own transaction. Returns the names applied now, oldest first;
@@ -48,14 +93,18 @@ impl Db {
         migrate::check(self).await
     }
 
-    /// Starts the one writing transaction; waits for the one before it.
+    /// Starts a writing transaction. With SQLite it waits for the one before it.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
-        let inner = self.0.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let inner = match &self.0.pools {
+            Pools::Sqlite { writer, .. } => Open::Sqlite(Box::pin(writer.turn()).await?),
+            Pools::Postgres { pool } => Open::Postgres(Box::pin(pool.begin()).await?),
+        };
         Ok(Tx { inner, now: self.now(), db: self.clone(), enqueued: false })
     }
 
+    /// The time every host on this database agrees on.
     pub fn now(&self) -> Timestamp {
-        self.0.clock.now()
+        self.0.clock.now().plus(self.0.ahead_ms.load(Ordering::Relaxed))
     }
 
     pub fn ids(&self) -> &dyn IdSource {
@@ -67,32 +116,67 @@ impl Db {
         &self.0.wake
     }
 
-    /// Waits for open transactions, folds the write-ahead log into the file and gives the lock up. Later calls fail.
+    /// Waits for open transactions, folds a write-ahead log into its file and gives the lock up. Later calls fail.
     pub async fn close(&self) {
-        self.0.readers.close().await;
-        self.0.writer.close().await;
-        if let Err(err) = self.0.lock.unlock() {
-            tracing::warn!("failed to unlock the database: {err}");
+        match &self.0.pools {
+            Pools::Sqlite { writer, readers, lock } => {
+                readers.close().await;
+                writer.close().await;
+                if let Err(err) = lock.unlock() {
+                    tracing::warn!("failed to unlock the database: {err}");
+                }
+            }
+            Pools::Postgres { pool } => pool.close().await,
         }
     }
 
-    pub(crate) fn reader(&self) -> &SqlitePool {
-        &self.0.readers
+    pub(crate) fn engine(&self) -> Engine {
+        match &self.0.pools {
+            Pools::Sqlite { .. } => Engine::Sqlite,
+            Pools::Postgres { .. } => Engine::Postgres,
+        }
+    }
+
+    pub(crate) fn reader(&self) -> Conn<'_> {
+        match &self.0.pools {
+            Pools::Sqlite { readers, .. } => Conn::SqliteReaders(readers),
+            Pools::Postgres { pool } => Conn::PostgresPool(pool),
+        }
+    }
+
+    /// Looks how far the clock of the database is ahead of ours. The answer took a moment to come; half of that moment
+    /// is added, so two hosts differ by less than the round trip.
+    async fn set_clock(&self) -> Result<(), StoreError> {
+        let before = self.0.clock.now();
+        let row = query(&CLOCK).fetch_one(self.reader()).await?;
+        let after = self.0.clock.now();
+        let theirs = Cols(&row).time("now")?;
+        let ours = before.plus(after.since(before) / 2);
+        self.0.ahead_ms.store(theirs.since(ours), Ordering::Relaxed);
+        Ok(())
     }
 }
 
 /// A writing transaction. Dropped without [`Tx::commit`], it leaves nothing behind.
 pub struct Tx {
-    inner: Transaction<'static, Sqlite>,
+    inner: Open,
     now: Timestamp,
     db: Db,
     enqueued: bool,
 }
 
+enum Open {
+    Sqlite(Turn),
+    Postgres(Transaction<'static, Postgres>),
+}
+
 impl Tx {
     /// Makes everything durable at once, then wakes workers when a job became ready in it.
     pub async fn commit(self) -> Result<(), StoreError> {
-        self.inner.commit().await?;
+        match self.inner {
+            Open::Sqlite(turn) => Box::pin(turn.commit()).await?,
+            Open::Postgres(transaction) => Box::pin(transaction.commit()).await?,
+        }
         if self.enqueued {
             self.db.wake().notify();
         }
@@ -108,8 +192,16 @@ impl Tx {
         self.db.ids()
     }
 
-    pub(crate) fn conn(&mut self) -> &mut SqliteConnection {
-        &mut self.inner
+    pub(crate) fn conn(&mut self) -> Conn<'_> {
+        match &mut self.inner {
+            Open::Sqlite(turn) => turn.conn(),
+            Open::Postgres(transaction) => Conn::Postgres(transaction),
+        }
+    }
+
+    /// The time leases go by, unless that is the clock of the database itself.
+    pub(crate) fn own_clock(&self) -> Option<Timestamp> {
+        (!self.db.0.shared_clock).then_some(self.now)
     }
 
     pub(crate) fn mark_enqueued(&mut self) {
@@ -121,34 +213,34 @@ impl Tx {
 mod tests {
     use serde_json::json;
 
-    use crate::testing::{House, actor, tenant};
+    use crate::testing::{House, actor, both, tenant};
     use crate::{audit, jobs};
 
-    #[tokio::test]
-    async fn a_transaction_that_is_dropped_leaves_nothing_and_frees_the_writer() {
-        let house = House::new().await;
-        let mut tx = house.db.begin().await.expect("begin");
-        audit::append(&mut tx, &actor(), &tenant("t"), "a.b", "o/1", &json!({})).await.expect("append");
-        drop(tx);
-        let tx = house.db.begin().await.expect("begin again");
-        tx.commit().await.expect("commit");
-        assert!(audit::for_object(&house.db, &tenant("t"), "o/1").await.expect("rows").is_empty());
+    both! {
+        async fn a_transaction_that_is_dropped_leaves_nothing_and_frees_the_writer(house) {
+            let mut tx = house.db.begin().await.expect("begin");
+            audit::append(&mut tx, &actor(), &tenant("t"), "a.b", "o/1", &json!({})).await.expect("append");
+            drop(tx);
+            let tx = house.db.begin().await.expect("begin again");
+            tx.commit().await.expect("commit");
+            assert!(audit::for_object(&house.db, &tenant("t"), "o/1").await.expect("rows").is_empty());
+        }
     }
 
-    #[tokio::test]
-    async fn a_commit_with_a_job_rings_the_bell_and_a_rollback_does_not() {
-        let house = House::new().await;
-        let job = jobs::NewJob::new(tenant("t"), "lane", "kind", json!({}));
-        let bell = house.db.wake().notified();
-        tokio::pin!(bell);
-        let mut tx = house.db.begin().await.expect("begin");
-        jobs::enqueue(&mut tx, &actor(), &job).await.expect("enqueue");
-        drop(tx);
-        assert!(futures_now(&mut bell).await.is_none());
-        let mut tx = house.db.begin().await.expect("begin");
-        jobs::enqueue(&mut tx, &actor(), &job).await.expect("enqueue");
-        tx.commit().await.expect("commit");
-        assert!(futures_now(&mut bell).await.is_some());
+    both! {
+        async fn a_commit_with_a_job_rings_the_bell_and_a_rollback_does_not(house) {
+            let job = jobs::NewJob::new(tenant("t"), "lane", "kind", json!({}));
+            let bell = house.db.wake().notified();
+            tokio::pin!(bell);
+            let mut tx = house.db.begin().await.expect("begin");
+            jobs::enqueue(&mut tx, &actor(), &job).await.expect("enqueue");
+            drop(tx);
+            assert!(futures_now(&mut bell).await.is_none());
+            let mut tx = house.db.begin().await.expect("begin");
+            jobs::enqueue(&mut tx, &actor(), &job).await.expect("enqueue");
+            tx.commit().await.expect("commit");
+            assert!(futures_now(&mut bell).await.is_some());
+        }
     }
 
     /// The result of a future when it is ready at once.

@@ -2,12 +2,16 @@
 
 use std::path::PathBuf;
 
+use sqlx::error::DatabaseError as _;
+use sqlx::postgres::PgDatabaseError;
+use sqlx::sqlite::SqliteError;
 use thiserror::Error;
 use wharf_domain::effect::EffectState;
 use wharf_domain::ids::{EffectId, FlowKey, JobId};
 
 /// A failure of the store. `LostLease`, `Moved` and `Stale` mean that someone else was faster: drop the work, the
-/// winner does it. `Full` and `Sql` may pass; the others need a person.
+/// winner does it. `Conflict` and `RolledBack` ask for the same transaction once more. `Full`, `InDoubt` and `Sql` may
+/// pass; the others need a person.
 #[derive(Debug, Error)]
 pub enum StoreError {
     #[error("the database is not migrated: `{missing}` is missing; run `wharf migrate`")]
@@ -22,6 +26,24 @@ pub enum StoreError {
     Corrupt { path: PathBuf, reason: String },
     #[error("SQLite {found} is too old; at least {wanted} is needed")]
     OldSqlite { found: String, wanted: &'static str },
+    #[error("PostgreSQL {found} is too old; at least {wanted} is needed")]
+    OldPostgres { found: String, wanted: &'static str },
+    #[error("the PostgreSQL server runs with `{setting} = off`, so a commit may be lost; set it to `on`")]
+    NotDurable { setting: &'static str },
+    #[error("`database.url` is no PostgreSQL URL: {0}; write `postgres://user@host:5432/name`")]
+    BadUrl(String),
+    #[error("two transactions waited for each other and this one gave way: nothing was written; repeat it")]
+    Conflict,
+    #[error("a job of kind `{kind}` is the result of more than {most} jobs that caused one another; break the chain")]
+    TooDeep { kind: String, most: u32 },
+    #[error("the jobs that were finished together could not be stored: {0}")]
+    Batch(String),
+    #[error("the database is closed")]
+    Closed,
+    #[error("the transaction was rolled back together with others: nothing was written; repeat it")]
+    RolledBack,
+    #[error("the commit was cut off: nobody knows whether it was written; look before repeating it")]
+    InDoubt,
     #[error("failed to use `{}`: {source}", path.display())]
     File { path: PathBuf, source: std::io::Error },
     #[error("the disk is full: nothing was written; free space and repeat")]
@@ -53,9 +75,15 @@ const SQLITE_FULL: i32 = 13;
 const SQLITE_CORRUPT: i32 = 11;
 const SQLITE_NOTADB: i32 = 26;
 
-/// The primary result code; the extended one has more bits above the lowest eight.
+/// SQLSTATEs of PostgreSQL (appendix A of its manual).
+const POSTGRES_FULL: &str = "53100";
+/// Deadlock, serialization failure, lock not available.
+const POSTGRES_CONFLICT: [&str; 3] = ["40P01", "40001", "55P03"];
+
+/// The primary result code of SQLite; the extended one has more bits above the lowest eight.
 fn primary_code(err: &sqlx::Error) -> Option<i32> {
-    err.as_database_error()?.code()?.parse::<i32>().ok().map(|code| code & 0xff)
+    let err = err.as_database_error()?.try_downcast_ref::<SqliteError>()?;
+    err.code()?.parse::<i32>().ok().map(|code| code & 0xff)
 }
 
 /// Does this error say that the file is not a sound database?
@@ -65,8 +93,14 @@ pub(crate) fn is_damage(err: &sqlx::Error) -> bool {
 
 impl From<sqlx::Error> for StoreError {
     fn from(err: sqlx::Error) -> Self {
-        match primary_code(&err) {
-            Some(SQLITE_FULL) => Self::Full,
+        if primary_code(&err) == Some(SQLITE_FULL) {
+            return Self::Full;
+        }
+        let postgres = err.as_database_error().and_then(|err| err.try_downcast_ref::<PgDatabaseError>());
+        match postgres.map(PgDatabaseError::code) {
+            Some(POSTGRES_FULL) => Self::Full,
+            Some(code) if POSTGRES_CONFLICT.contains(&code) => Self::Conflict,
+            _ if matches!(err, sqlx::Error::PoolClosed) => Self::Closed,
             _ => Self::Sql(err),
         }
     }

@@ -10,6 +10,7 @@ use wharf_domain::time::Timestamp;
 use crate::db::{Db, Tx};
 use crate::error::StoreError;
 use crate::row::{Cols, json};
+use crate::sql::query;
 
 /// A fact as it is offered.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,7 +51,7 @@ pub struct EventRow {
 pub async fn accept(tx: &mut Tx, actor: &Actor, event: &NewEvent) -> Result<Accepted, StoreError> {
     let now = tx.now();
     let id = EventId::mint(tx.ids(), now);
-    let inserted = sqlx::query(
+    let inserted = query(
         "INSERT INTO event (id, tenant, source, event_key, kind, flow, body, actor, received_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (tenant, source, event_key) DO NOTHING",
     )
@@ -65,10 +66,10 @@ pub async fn accept(tx: &mut Tx, actor: &Actor, event: &NewEvent) -> Result<Acce
     .bind(now.millis())
     .execute(tx.conn())
     .await?;
-    if inserted.rows_affected() == 1 {
+    if inserted == 1 {
         return Ok(Accepted::Fresh(id));
     }
-    let known = sqlx::query("SELECT id FROM event WHERE tenant = $1 AND source = $2 AND event_key = $3")
+    let known = query("SELECT id FROM event WHERE tenant = $1 AND source = $2 AND event_key = $3")
         .bind(event.tenant.as_str())
         .bind(&event.source)
         .bind(&event.key)
@@ -79,7 +80,7 @@ pub async fn accept(tx: &mut Tx, actor: &Actor, event: &NewEvent) -> Result<Acce
 
 /// Every fact of one flow, oldest first.
 pub async fn for_flow(db: &Db, tenant: &TenantId, flow: &FlowKey) -> Result<Vec<EventRow>, StoreError> {
-    let rows = sqlx::query(
+    let rows = query(
         "SELECT id, source, event_key, kind, flow, body, received_at FROM event \
          WHERE tenant = $1 AND flow = $2 ORDER BY received_at, id",
     )
@@ -108,7 +109,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::testing::{House, actor, tenant};
+    use crate::testing::{House, actor, both, tenant};
 
     fn event(tenant_name: &str, source: &str, key: &str) -> NewEvent {
         NewEvent {
@@ -121,22 +122,22 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn the_same_fact_is_accepted_once_per_tenant_and_source() {
-        let house = House::new().await;
-        let mut tx = house.db.begin().await.expect("begin");
-        let first = accept(&mut tx, &actor(), &event("t", "odoo", "k1")).await.expect("accept");
-        let Accepted::Fresh(id) = first else { panic!("{first:?}") };
-        let changed = NewEvent { body: json!("another"), ..event("t", "odoo", "k1") };
-        assert_eq!(accept(&mut tx, &actor(), &changed).await.expect("repeat"), Accepted::Duplicate(id));
-        for other in [event("t", "acme", "k1"), event("u", "odoo", "k1"), event("t", "odoo", "k2")] {
-            let accepted = accept(&mut tx, &actor(), &other).await.expect("accept");
-            assert!(matches!(accepted, Accepted::Fresh(_)), "{other:?}");
+    both! {
+        async fn the_same_fact_is_accepted_once_per_tenant_and_source(house) {
+            let mut tx = house.db.begin().await.expect("begin");
+            let first = accept(&mut tx, &actor(), &event("t", "odoo", "k1")).await.expect("accept");
+            let Accepted::Fresh(id) = first else { panic!("{first:?}") };
+            let changed = NewEvent { body: json!("another"), ..event("t", "odoo", "k1") };
+            assert_eq!(accept(&mut tx, &actor(), &changed).await.expect("repeat"), Accepted::Duplicate(id));
+            for other in [event("t", "acme", "k1"), event("u", "odoo", "k1"), event("t", "odoo", "k2")] {
+                let accepted = accept(&mut tx, &actor(), &other).await.expect("accept");
+                assert!(matches!(accepted, Accepted::Fresh(_)), "{other:?}");
+            }
+            tx.commit().await.expect("commit");
+            let rows = for_flow(&house.db, &tenant("t"), &FlowKey::new("order", "42")).await.expect("rows");
+            let keys: Vec<_> = rows.iter().map(|row| (row.source.as_str(), row.key.as_str())).collect();
+            assert_eq!(keys, [("odoo", "k1"), ("acme", "k1"), ("odoo", "k2")]);
+            assert_eq!(rows[0].body, json!({ "order": "42" }), "the first body stays");
         }
-        tx.commit().await.expect("commit");
-        let rows = for_flow(&house.db, &tenant("t"), &FlowKey::new("order", "42")).await.expect("rows");
-        let keys: Vec<_> = rows.iter().map(|row| (row.source.as_str(), row.key.as_str())).collect();
-        assert_eq!(keys, [("odoo", "k1"), ("acme", "k1"), ("odoo", "k2")]);
-        assert_eq!(rows[0].body, json!({ "order": "42" }), "the first body stays");
     }
 }

@@ -7,6 +7,7 @@ use wharf_domain::time::Timestamp;
 use crate::db::{Db, Tx};
 use crate::error::StoreError;
 use crate::row::Cols;
+use crate::sql::query;
 
 /// Where a value is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub struct KvKey {
 
 /// The value; `None` when there is none or it has expired.
 pub async fn get(db: &Db, at: &KvKey) -> Result<Option<Vec<u8>>, StoreError> {
-    let row = sqlx::query(
+    let row = query(
         "SELECT entry_value FROM kv WHERE tenant = $1 AND connection = $2 AND entry_key = $3 \
          AND (expires_at IS NULL OR expires_at > $4)",
     )
@@ -42,14 +43,14 @@ pub async fn set(
     quota: u64,
 ) -> Result<(), StoreError> {
     let now = tx.now().millis();
-    sqlx::query("DELETE FROM kv WHERE tenant = $1 AND connection = $2 AND expires_at <= $3")
+    query("DELETE FROM kv WHERE tenant = $1 AND connection = $2 AND expires_at <= $3")
         .bind(at.tenant.as_str())
         .bind(at.connection.as_str())
         .bind(now)
         .execute(tx.conn())
         .await?;
     let size = (at.key.len() + value.len()) as u64;
-    let row = sqlx::query(
+    let row = query(
         "SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) AS used FROM kv \
          WHERE tenant = $1 AND connection = $2 AND entry_key <> $3",
     )
@@ -62,7 +63,7 @@ pub async fn set(
     if wanted > quota {
         return Err(StoreError::OverQuota { connection: at.connection.to_string(), wanted, quota });
     }
-    sqlx::query(
+    query(
         "INSERT INTO kv (tenant, connection, entry_key, entry_value, size, expires_at, actor, updated_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (tenant, connection, entry_key) DO UPDATE SET \
          entry_value = excluded.entry_value, size = excluded.size, expires_at = excluded.expires_at, \
@@ -83,19 +84,19 @@ pub async fn set(
 
 /// Forgets a value; true when there was one. Nothing is kept of it, not even who forgot it.
 pub async fn delete(tx: &mut Tx, _actor: &Actor, at: &KvKey) -> Result<bool, StoreError> {
-    let gone = sqlx::query("DELETE FROM kv WHERE tenant = $1 AND connection = $2 AND entry_key = $3")
+    let gone = query("DELETE FROM kv WHERE tenant = $1 AND connection = $2 AND entry_key = $3")
         .bind(at.tenant.as_str())
         .bind(at.connection.as_str())
         .bind(&at.key)
         .execute(tx.conn())
         .await?;
-    Ok(gone.rows_affected() == 1)
+    Ok(gone == 1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{House, actor, tenant};
+    use crate::testing::{House, actor, both, tenant};
 
     fn at(tenant_name: &str, key: &str) -> KvKey {
         KvKey {
@@ -111,32 +112,32 @@ mod tests {
         tx.commit().await
     }
 
-    #[tokio::test]
-    async fn a_value_is_kept_per_tenant_until_it_is_deleted() {
-        let house = House::new().await;
-        put(&house, &at("t", "k"), b"one", None).await.expect("set");
-        put(&house, &at("t", "k"), b"two", None).await.expect("replace");
-        assert_eq!(get(&house.db, &at("t", "k")).await.expect("get"), Some(b"two".to_vec()));
-        assert_eq!(get(&house.db, &at("u", "k")).await.expect("get"), None);
-        let mut tx = house.db.begin().await.expect("begin");
-        assert!(delete(&mut tx, &actor(), &at("t", "k")).await.expect("delete"));
-        assert!(!delete(&mut tx, &actor(), &at("t", "k")).await.expect("delete again"));
-        tx.commit().await.expect("commit");
-        assert_eq!(get(&house.db, &at("t", "k")).await.expect("get"), None);
+    both! {
+        async fn a_value_is_kept_per_tenant_until_it_is_deleted(house) {
+            put(&house, &at("t", "k"), b"one", None).await.expect("set");
+            put(&house, &at("t", "k"), b"two", None).await.expect("replace");
+            assert_eq!(get(&house.db, &at("t", "k")).await.expect("get"), Some(b"two".to_vec()));
+            assert_eq!(get(&house.db, &at("u", "k")).await.expect("get"), None);
+            let mut tx = house.db.begin().await.expect("begin");
+            assert!(delete(&mut tx, &actor(), &at("t", "k")).await.expect("delete"));
+            assert!(!delete(&mut tx, &actor(), &at("t", "k")).await.expect("delete again"));
+            tx.commit().await.expect("commit");
+            assert_eq!(get(&house.db, &at("t", "k")).await.expect("get"), None);
+        }
     }
 
-    #[tokio::test]
-    async fn the_quota_counts_keys_and_values_and_forgets_what_expired() {
-        let house = House::new().await;
-        let soon = house.db.now().plus(100);
-        put(&house, &at("t", "aa"), b"123", Some(soon)).await.expect("5 of 10");
-        put(&house, &at("t", "bb"), b"123", None).await.expect("10 of 10");
-        put(&house, &at("t", "bb"), b"321", None).await.expect("a replacement is not counted twice");
-        let refused = put(&house, &at("t", "c"), b"", None).await.expect_err("11 of 10");
-        assert!(matches!(refused, StoreError::OverQuota { wanted: 11, quota: 10, .. }), "{refused}");
-        put(&house, &at("u", "c"), b"", None).await.expect("another tenant has its own");
-        house.clock.advance(100);
-        assert_eq!(get(&house.db, &at("t", "aa")).await.expect("get"), None);
-        put(&house, &at("t", "c"), b"", None).await.expect("there is room again");
+    both! {
+        async fn the_quota_counts_keys_and_values_and_forgets_what_expired(house) {
+            let soon = house.db.now().plus(100);
+            put(&house, &at("t", "aa"), b"123", Some(soon)).await.expect("5 of 10");
+            put(&house, &at("t", "bb"), b"123", None).await.expect("10 of 10");
+            put(&house, &at("t", "bb"), b"321", None).await.expect("a replacement is not counted twice");
+            let refused = put(&house, &at("t", "c"), b"", None).await.expect_err("11 of 10");
+            assert!(matches!(refused, StoreError::OverQuota { wanted: 11, quota: 10, .. }), "{refused}");
+            put(&house, &at("u", "c"), b"", None).await.expect("another tenant has its own");
+            house.clock.advance(100);
+            assert_eq!(get(&house.db, &at("t", "aa")).await.expect("get"), None);
+            put(&house, &at("t", "c"), b"", None).await.expect("there is room again");
+        }
     }
 }

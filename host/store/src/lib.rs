@@ -19,8 +19,10 @@ pub mod jobs;
 pub mod kv;
 mod migrate;
 mod row;
+mod sql;
 pub mod tapes;
 mod wake;
+mod writer;
 
 #[cfg(test)]
 mod testing;

@@ -3,30 +3,43 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
 use wharf_domain::ids::{FlowKey, JobId, TenantId};
 use wharf_domain::time::Timestamp;
 
 use crate::error::StoreError;
+use crate::sql::Row;
 
 /// One row, read by column name.
-pub(crate) struct Cols<'r>(pub(crate) &'r SqliteRow);
+pub(crate) struct Cols<'r>(pub(crate) &'r Row);
+
+macro_rules! get {
+    ($cols:expr, $column:expr, $type:ty) => {
+        match $cols.0 {
+            Row::Sqlite(row) => row.try_get::<$type, _>($column),
+            Row::Postgres(row) => row.try_get::<$type, _>($column),
+        }
+    };
+}
 
 impl Cols<'_> {
     pub(crate) fn text(&self, column: &'static str) -> Result<String, StoreError> {
-        Ok(self.0.try_get(column)?)
+        Ok(get!(self, column, String)?)
     }
 
     pub(crate) fn opt_text(&self, column: &'static str) -> Result<Option<String>, StoreError> {
-        Ok(self.0.try_get(column)?)
+        Ok(get!(self, column, Option<String>)?)
     }
 
     pub(crate) fn bytes(&self, column: &'static str) -> Result<Vec<u8>, StoreError> {
-        Ok(self.0.try_get(column)?)
+        Ok(get!(self, column, Vec<u8>)?)
     }
 
     pub(crate) fn int(&self, column: &'static str) -> Result<i64, StoreError> {
-        Ok(self.0.try_get(column)?)
+        Ok(get!(self, column, i64)?)
+    }
+
+    pub(crate) fn opt_int(&self, column: &'static str) -> Result<Option<i64>, StoreError> {
+        Ok(get!(self, column, Option<i64>)?)
     }
 
     /// A count: never negative.
@@ -40,7 +53,7 @@ impl Cols<'_> {
     }
 
     pub(crate) fn opt_time(&self, column: &'static str) -> Result<Option<Timestamp>, StoreError> {
-        Ok(self.0.try_get::<Option<i64>, _>(column)?.map(Timestamp::from_millis))
+        Ok(get!(self, column, Option<i64>)?.map(Timestamp::from_millis))
     }
 
     pub(crate) fn json<T: DeserializeOwned>(&self, column: &'static str) -> Result<T, StoreError> {

@@ -9,8 +9,11 @@ use uuid::Uuid;
 use wharf_domain::ctx::Actor;
 use wharf_domain::ids::{IdSource, TenantId};
 use wharf_domain::time::{ManualClock, Timestamp};
+use wharf_scratch_postgres::{Database, Server};
 
 use crate::db::Db;
+use crate::error::StoreError;
+use crate::sql::query;
 
 pub(crate) const START: i64 = 1_700_000_000_000;
 
@@ -24,42 +27,116 @@ impl IdSource for Counted {
     }
 }
 
+/// Runs each test once per engine.
+macro_rules! both {
+    ($($(#[doc = $doc:literal])* async fn $name:ident($house:pat_param) $body:block)+) => {
+        $(mod $name {
+            use super::*;
+
+            $(#[doc = $doc])*
+            async fn check($house: House) $body
+
+            #[tokio::test]
+            async fn sqlite() {
+                Box::pin(check(House::new().await)).await;
+            }
+
+            #[tokio::test]
+            async fn postgres() {
+                Box::pin(check(House::postgres().await)).await;
+            }
+        })+
+    };
+}
+pub(crate) use both;
+
+/// Where the database is.
+enum Place {
+    Folder(TempDir),
+    Server(Database),
+}
+
 pub(crate) struct House {
-    directory: TempDir,
+    place: Place,
     pub(crate) clock: Arc<ManualClock>,
     ids: Arc<Counted>,
     pub(crate) db: Db,
 }
 
 impl House {
+    /// A SQLite file.
     pub(crate) async fn new() -> Self {
         let house = Self::bare().await;
         house.db.migrate().await.expect("migrate");
         house
     }
 
-    /// Not migrated.
+    /// A SQLite file that is not migrated.
     pub(crate) async fn bare() -> Self {
-        let directory = TempDir::new().expect("directory");
-        let clock = Arc::new(ManualClock::at(START));
-        let ids = Arc::new(Counted::default());
-        let path = directory.path().join("data/wharf.db");
-        let db = Db::open(&path, clock.clone(), ids.clone()).await.expect("open");
-        Self { directory, clock, ids, db }
+        Self::at(Place::Folder(TempDir::new().expect("directory"))).await
+    }
+
+    /// A database on a throw-away server.
+    pub(crate) async fn postgres() -> Self {
+        let house = Self::bare_postgres().await;
+        house.db.migrate().await.expect("migrate");
+        house
+    }
+
+    pub(crate) async fn bare_postgres() -> Self {
+        let database = tokio::task::spawn_blocking(|| Server::shared().and_then(|server| server.database()));
+        Self::at(Place::Server(database.await.expect("ran").expect("a PostgreSQL server"))).await
+    }
+
+    async fn at(place: Place) -> Self {
+        let (clock, ids) = (Arc::new(ManualClock::at(START)), Arc::new(Counted::default()));
+        let db = open(&place, &clock, &ids).await.expect("open");
+        Self { place, clock, ids, db }
     }
 
     pub(crate) fn path(&self) -> PathBuf {
-        self.directory.path().join("data/wharf.db")
+        match &self.place {
+            Place::Folder(directory) => file(directory),
+            Place::Server(_) => panic!("a server's database is no file of ours"),
+        }
     }
 
-    /// The next process on the same file.
+    /// Where its server is.
+    pub(crate) fn url(&self) -> String {
+        match &self.place {
+            Place::Folder(_) => panic!("a file has no server"),
+            Place::Server(database) => database.url(),
+        }
+    }
+
+    /// The next process on the same database.
     pub(crate) async fn restart(&mut self) {
         self.db.close().await;
-        self.db = Db::open(&self.path(), self.clock.clone(), self.ids.clone()).await.expect("reopen");
+        self.db = self.open_again().await.expect("reopen");
     }
 
-    pub(crate) async fn open_again(&self) -> Result<Db, crate::StoreError> {
-        Db::open(&self.path(), self.clock.clone(), self.ids.clone()).await
+    pub(crate) async fn open_again(&self) -> Result<Db, StoreError> {
+        open(&self.place, &self.clock, &self.ids).await
+    }
+
+    /// Runs a statement that no function of this crate would.
+    pub(crate) async fn run(&self, statement: &'static str) -> Result<u64, StoreError> {
+        let mut tx = self.db.begin().await?;
+        let changed = query(statement).execute(tx.conn()).await?;
+        tx.commit().await?;
+        Ok(changed)
+    }
+}
+
+fn file(directory: &TempDir) -> PathBuf {
+    directory.path().join("data/wharf.db")
+}
+
+async fn open(place: &Place, clock: &Arc<ManualClock>, ids: &Arc<Counted>) -> Result<Db, StoreError> {
+    let (clock, ids) = (clock.clone(), ids.clone());
+    match place {
+        Place::Folder(directory) => Db::open(&file(directory), clock, ids).await,
+        Place::Server(database) => Db::open_postgres_with_own_clock(&database.url(), clock, ids).await,
     }
 }
 

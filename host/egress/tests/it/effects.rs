@@ -66,9 +66,7 @@ async fn a_lost_answer_is_uncertain_and_nothing_is_sent_again() {
 async fn jobs_done(house: &House, job: &wharf_store::jobs::Job) {
     let mut tx = house.db.begin().await.expect("begin");
     let actor = wharf_domain::ctx::Actor::Host("test".to_owned());
-    wharf_store::jobs::finish(&mut tx, &actor, &job.id, job.fence, &wharf_store::jobs::Finish::Done)
-        .await
-        .expect("finish");
+    wharf_store::jobs::finish(&mut tx, &actor, job, &wharf_store::jobs::Finish::Done).await.expect("finish");
     tx.commit().await.expect("commit");
 }
 

@@ -46,7 +46,7 @@ async fn a_wait_the_partner_asked_for_is_kept() {
     let worker = house.worker("w", &handler);
     assert_eq!(worker.drain_once().await, 1);
     let row = house.row(&id).await;
-    assert_eq!((row.state, row.run_at.millis() - START), (JobState::Ready, 7_000));
+    assert_eq!((row.state, row.run_at.millis() - START), (JobState::Waiting, 7_000));
     house.clock.advance(6_999);
     assert_eq!(worker.drain_once().await, 0);
     house.clock.advance(1);

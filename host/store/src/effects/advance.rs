@@ -12,6 +12,7 @@ use crate::audit;
 use crate::db::Tx;
 use crate::error::StoreError;
 use crate::row::opt_json;
+use crate::sql::{Text, query};
 
 /// What changes with the state. A field that is `None` keeps its value; going to `Sending` first forgets `response`,
 /// `outcome`, `fault` and `absent_since`, because they told of an earlier send.
@@ -95,7 +96,7 @@ pub async fn release(tx: &mut Tx, actor: &Actor, id: &EffectId) -> Result<Effect
         });
     }
     let now = tx.now();
-    sqlx::query("UPDATE effect SET released_at = $2, updated_at = $2 WHERE id = $1")
+    query("UPDATE effect SET released_at = $2, updated_at = $2 WHERE id = $1")
         .bind(id.to_string())
         .bind(now.millis())
         .execute(tx.conn())
@@ -146,16 +147,15 @@ async fn may_act(tx: &mut Tx, row: &EffectRow, to: EffectState, change: &Change)
     })
 }
 
+/// Locked, so that the lease cannot be given to another worker before this transaction has ended.
+static HELD: Text = Text::new(
+    "SELECT seq FROM job WHERE id = $1 AND fence = $2 AND state = 'running' AND lease_until > COALESCE($3, {clock}) \
+     {for_share}",
+);
+
 async fn holds_lease(tx: &mut Tx, job: &JobId, fence: i64) -> Result<bool, StoreError> {
-    let now = tx.now().millis();
-    let held: Option<i64> = sqlx::query_scalar(
-        "SELECT seq FROM job WHERE id = $1 AND fence = $2 AND state = 'running' AND lease_until > $3",
-    )
-    .bind(job.to_string())
-    .bind(fence)
-    .bind(now)
-    .fetch_optional(tx.conn())
-    .await?;
+    let clock = tx.own_clock().map(Timestamp::millis);
+    let held = query(&HELD).bind(job.to_string()).bind(fence).bind(clock).fetch_optional(tx.conn()).await?;
     Ok(held.is_some())
 }
 
@@ -184,7 +184,7 @@ fn applied(mut row: EffectRow, to: EffectState, change: &Change, now: Timestamp)
 }
 
 async fn store(tx: &mut Tx, row: &EffectRow, from: EffectState) -> Result<(), StoreError> {
-    let stored = sqlx::query(
+    let stored = query(
         "UPDATE effect SET state = $3, fence = $4, attempt = $5, send_deadline = $6, response = $7, outcome = $8, \
          fault = $9, absent_since = $10, job = $11, request_digest = $12, updated_at = $13 \
          WHERE id = $1 AND state = $2",
@@ -204,7 +204,7 @@ async fn store(tx: &mut Tx, row: &EffectRow, from: EffectState) -> Result<(), St
     .bind(row.updated_at.millis())
     .execute(tx.conn())
     .await?;
-    if stored.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Moved { effect: row.id, now: row.state }) }
+    if stored == 1 { Ok(()) } else { Err(StoreError::Moved { effect: row.id, now: row.state }) }
 }
 
 /// Appends to the history.
@@ -216,7 +216,7 @@ pub(super) async fn record(
     note: Option<&str>,
 ) -> Result<(), StoreError> {
     let now = tx.now().millis();
-    sqlx::query(
+    query(
         "INSERT INTO effect_history (tenant, effect, at, from_state, to_state, actor, fence, note) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )

@@ -19,6 +19,7 @@ use crate::audit;
 use crate::db::Tx;
 use crate::error::StoreError;
 use crate::row::name;
+use crate::sql::query;
 
 pub use advance::{Change, advance, evidence, release, set_outcome};
 pub use read::{by_business, by_step, for_flow, for_job, get, history, load};
@@ -113,7 +114,7 @@ impl Opened {
 pub async fn open(tx: &mut Tx, actor: &Actor, new: &NewEffect) -> Result<Opened, StoreError> {
     let now = tx.now();
     let id = EffectId::mint(tx.ids(), now);
-    let inserted = sqlx::query(
+    let inserted = query(
         "INSERT INTO effect (id, tenant, connection, adapter_digest, job, flow, step_key, effect_type, business_key, \
          route, class, state, request_digest, fence, attempt, created_at, updated_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'intent', $12, $13, $14, $15, $15) \
@@ -152,7 +153,7 @@ async fn known(tx: &mut Tx, new: &NewEffect) -> Result<EffectRow, StoreError> {
         return Ok(row);
     }
     let business = new.business.as_ref();
-    let row = sqlx::query(
+    let row = query(
         "SELECT * FROM effect WHERE tenant = $1 AND connection = $2 AND effect_type = $3 AND business_key = $4 \
          AND released_at IS NULL",
     )

@@ -1,6 +1,5 @@
 //! Looking at effects without touching them.
 
-use sqlx::sqlite::SqliteRow;
 use wharf_domain::effect::{BusinessKey, EffectState};
 use wharf_domain::ids::{ConnectionId, Digest, EffectId, FlowKey, JobId, TenantId};
 
@@ -8,17 +7,19 @@ use super::{EffectRow, HistoryRow};
 use crate::db::{Db, Tx};
 use crate::error::StoreError;
 use crate::row::Cols;
+use crate::sql::{Row, Text, query};
 
 /// One effect; `None` when there is none.
 pub async fn get(db: &Db, id: &EffectId) -> Result<Option<EffectRow>, StoreError> {
-    let row =
-        sqlx::query("SELECT * FROM effect WHERE id = $1").bind(id.to_string()).fetch_optional(db.reader()).await?;
+    let row = query("SELECT * FROM effect WHERE id = $1").bind(id.to_string()).fetch_optional(db.reader()).await?;
     row.as_ref().map(read).transpose()
 }
 
-/// One effect as this transaction sees it.
+static LOCKED: Text = Text::new("SELECT * FROM effect WHERE id = $1 {for_update}");
+
+/// One effect, which nobody else changes until this transaction has ended.
 pub async fn load(tx: &mut Tx, id: &EffectId) -> Result<Option<EffectRow>, StoreError> {
-    let row = sqlx::query("SELECT * FROM effect WHERE id = $1").bind(id.to_string()).fetch_optional(tx.conn()).await?;
+    let row = query(&LOCKED).bind(id.to_string()).fetch_optional(tx.conn()).await?;
     row.as_ref().map(read).transpose()
 }
 
@@ -29,7 +30,7 @@ pub async fn by_business(
     connection: &ConnectionId,
     business: &BusinessKey,
 ) -> Result<Option<EffectRow>, StoreError> {
-    let row = sqlx::query(
+    let row = query(
         "SELECT * FROM effect WHERE tenant = $1 AND connection = $2 AND effect_type = $3 AND business_key = $4 \
          AND released_at IS NULL",
     )
@@ -46,18 +47,18 @@ const BY_STEP: &str = "SELECT * FROM effect WHERE job = $1 AND step_key = $2";
 
 /// The effect of one step of a job; `None` when the step has not been taken.
 pub async fn by_step(db: &Db, job: &JobId, step_key: &str) -> Result<Option<EffectRow>, StoreError> {
-    let row = sqlx::query(BY_STEP).bind(job.to_string()).bind(step_key).fetch_optional(db.reader()).await?;
+    let row = query(BY_STEP).bind(job.to_string()).bind(step_key).fetch_optional(db.reader()).await?;
     row.as_ref().map(read).transpose()
 }
 
 pub(super) async fn by_step_in(tx: &mut Tx, job: &JobId, step_key: &str) -> Result<Option<EffectRow>, StoreError> {
-    let row = sqlx::query(BY_STEP).bind(job.to_string()).bind(step_key).fetch_optional(tx.conn()).await?;
+    let row = query(BY_STEP).bind(job.to_string()).bind(step_key).fetch_optional(tx.conn()).await?;
     row.as_ref().map(read).transpose()
 }
 
 /// Every effect of one flow, oldest first.
 pub async fn for_flow(db: &Db, tenant: &TenantId, flow: &FlowKey) -> Result<Vec<EffectRow>, StoreError> {
-    let rows = sqlx::query("SELECT * FROM effect WHERE tenant = $1 AND flow = $2 ORDER BY created_at, id")
+    let rows = query("SELECT * FROM effect WHERE tenant = $1 AND flow = $2 ORDER BY created_at, id")
         .bind(tenant.as_str())
         .bind(flow.as_str())
         .fetch_all(db.reader())
@@ -67,7 +68,7 @@ pub async fn for_flow(db: &Db, tenant: &TenantId, flow: &FlowKey) -> Result<Vec<
 
 /// Every effect one job works on, oldest first.
 pub async fn for_job(db: &Db, job: &JobId) -> Result<Vec<EffectRow>, StoreError> {
-    let rows = sqlx::query("SELECT * FROM effect WHERE job = $1 ORDER BY created_at, id")
+    let rows = query("SELECT * FROM effect WHERE job = $1 ORDER BY created_at, id")
         .bind(job.to_string())
         .fetch_all(db.reader())
         .await?;
@@ -76,7 +77,7 @@ pub async fn for_job(db: &Db, job: &JobId) -> Result<Vec<EffectRow>, StoreError>
 
 /// The life of one effect, oldest first.
 pub async fn history(db: &Db, id: &EffectId) -> Result<Vec<HistoryRow>, StoreError> {
-    let rows = sqlx::query("SELECT * FROM effect_history WHERE effect = $1 ORDER BY seq")
+    let rows = query("SELECT * FROM effect_history WHERE effect = $1 ORDER BY seq")
         .bind(id.to_string())
         .fetch_all(db.reader())
         .await?;
@@ -100,7 +101,7 @@ fn state(column: &'static str, text: &str) -> Result<EffectState, StoreError> {
     EffectState::parse(text).ok_or_else(|| StoreError::Decode { column, reason: format!("`{text}` is not a state") })
 }
 
-pub(super) fn read(row: &SqliteRow) -> Result<EffectRow, StoreError> {
+pub(super) fn read(row: &Row) -> Result<EffectRow, StoreError> {
     let cols = Cols(row);
     Ok(EffectRow {
         id: cols.parse("id", EffectId::parse)?,

@@ -1,22 +1,40 @@
 //! Looking at jobs without touching them.
 
-use sqlx::sqlite::SqliteRow;
+use serde_json::Value;
 use wharf_domain::ids::{FlowKey, JobId, TenantId};
 
 use super::{AttemptRow, Counts, JobRow, JobState};
 use crate::db::Db;
 use crate::error::StoreError;
 use crate::row::Cols;
+use crate::sql::{Row, query};
+
+/// What is under way and what is over, in one shape.
+macro_rules! jobs_where {
+    ($condition:literal) => {
+        concat!(
+            "SELECT seq, id, tenant, lane, kind, payload, flow, state, priority, run_at, attempt, max_attempts, fence, \
+             CASE WHEN state = 'running' THEN worker END AS worker, lease_until, deadline, depth, fault, created_at, \
+             updated_at, NULL AS finished_at FROM job WHERE ",
+            $condition,
+            " UNION ALL SELECT seq, id, tenant, lane, kind, payload, flow, state, priority, run_at, attempt, \
+             max_attempts, fence, worker, NULL, deadline, depth, fault, created_at, finished_at, finished_at \
+             FROM job_done WHERE ",
+            $condition,
+            " ORDER BY 1"
+        )
+    };
+}
 
 /// One job; `None` when there is none.
 pub async fn get(db: &Db, id: &JobId) -> Result<Option<JobRow>, StoreError> {
-    let row = sqlx::query("SELECT * FROM job WHERE id = $1").bind(id.to_string()).fetch_optional(db.reader()).await?;
+    let row = query(jobs_where!("id = $1")).bind(id.to_string()).fetch_optional(db.reader()).await?;
     row.as_ref().map(read).transpose()
 }
 
 /// Every job of one flow, in the order they were enqueued.
 pub async fn for_flow(db: &Db, tenant: &TenantId, flow: &FlowKey) -> Result<Vec<JobRow>, StoreError> {
-    let rows = sqlx::query("SELECT * FROM job WHERE tenant = $1 AND flow = $2 ORDER BY seq")
+    let rows = query(jobs_where!("tenant = $1 AND flow = $2"))
         .bind(tenant.as_str())
         .bind(flow.as_str())
         .fetch_all(db.reader())
@@ -26,19 +44,25 @@ pub async fn for_flow(db: &Db, tenant: &TenantId, flow: &FlowKey) -> Result<Vec<
 
 /// The dead letters of one tenant, oldest first.
 pub async fn parked(db: &Db, tenant: &TenantId) -> Result<Vec<JobRow>, StoreError> {
-    let rows = sqlx::query("SELECT * FROM job WHERE tenant = $1 AND state = 'parked' ORDER BY seq")
-        .bind(tenant.as_str())
-        .fetch_all(db.reader())
-        .await?;
+    let rows =
+        query(jobs_where!("tenant = $1 AND state = 'parked'")).bind(tenant.as_str()).fetch_all(db.reader()).await?;
     rows.iter().map(read).collect()
 }
 
-/// Every attempt of one job, oldest first.
+/// Every attempt of one job, oldest first. The one that runs is told by the job itself, and the one that succeeded by
+/// what is left of the job; only the others have rows.
 pub async fn attempts(db: &Db, id: &JobId) -> Result<Vec<AttemptRow>, StoreError> {
-    let rows = sqlx::query("SELECT * FROM job_attempt WHERE job = $1 ORDER BY fence")
-        .bind(id.to_string())
-        .fetch_all(db.reader())
-        .await?;
+    let rows = query(
+        "SELECT fence, attempt, worker, started_at, finished_at, outcome, reason, fault FROM job_attempt WHERE job = $1 \
+         UNION ALL SELECT fence, attempt, worker, started_at, NULL, NULL, NULL, NULL FROM job \
+           WHERE id = $1 AND state = 'running' \
+         UNION ALL SELECT fence, attempt, worker, started_at, finished_at, state, reason, NULL FROM job_done d \
+           WHERE id = $1 AND worker IS NOT NULL \
+           AND NOT EXISTS (SELECT 1 FROM job_attempt a WHERE a.job = d.id AND a.fence = d.fence) ORDER BY 1",
+    )
+    .bind(id.to_string())
+    .fetch_all(db.reader())
+    .await?;
     rows.iter()
         .map(|row| {
             let cols = Cols(row);
@@ -56,20 +80,21 @@ pub async fn attempts(db: &Db, id: &JobId) -> Result<Vec<AttemptRow>, StoreError
         .collect()
 }
 
-/// One part per partial index.
-const COUNTS: &str = "SELECT state, COUNT(*) AS jobs FROM job WHERE state IN ('done', 'cancelled') GROUP BY state \
-     UNION ALL SELECT 'ready', COUNT(*) FROM job WHERE state = 'ready' \
-     UNION ALL SELECT 'running', COUNT(*) FROM job WHERE state = 'running' \
-     UNION ALL SELECT 'parked', COUNT(*) FROM job WHERE state = 'parked'";
-
 /// Jobs per state.
 pub async fn counts(db: &Db) -> Result<Counts, StoreError> {
-    let rows = sqlx::query(COUNTS).fetch_all(db.reader()).await?;
+    let rows = query(
+        "SELECT state, COUNT(*) AS jobs FROM job GROUP BY state \
+         UNION ALL SELECT state, COUNT(*) FROM job_done GROUP BY state",
+    )
+    .fetch_all(db.reader())
+    .await?;
     let mut counts = Counts::default();
     for row in &rows {
         let cols = Cols(row);
         let jobs = cols.count("jobs")?;
         match cols.name("state")? {
+            JobState::Waiting => counts.waiting = jobs,
+            JobState::Queued => counts.queued = jobs,
             JobState::Ready => counts.ready = jobs,
             JobState::Running => counts.running = jobs,
             JobState::Done => counts.done = jobs,
@@ -80,14 +105,22 @@ pub async fn counts(db: &Db) -> Result<Counts, StoreError> {
     Ok(counts)
 }
 
-fn read(row: &SqliteRow) -> Result<JobRow, StoreError> {
+/// A payload as it is stored; the bare text and why when it is no JSON.
+pub(super) fn payload(text: String) -> (Value, Option<String>) {
+    match serde_json::from_str(&text) {
+        Ok(value) => (value, None),
+        Err(err) => (Value::String(text), Some(err.to_string())),
+    }
+}
+
+fn read(row: &Row) -> Result<JobRow, StoreError> {
     let cols = Cols(row);
     Ok(JobRow {
         id: cols.job("id")?,
         tenant: cols.tenant()?,
-        lane: cols.text("lane")?,
+        lane: cols.opt_text("lane")?,
         kind: cols.text("kind")?,
-        payload: cols.json("payload")?,
+        payload: payload(cols.text("payload")?).0,
         flow: cols.flow()?,
         state: cols.name("state")?,
         priority: cols.int("priority")?,
@@ -98,6 +131,7 @@ fn read(row: &SqliteRow) -> Result<JobRow, StoreError> {
         worker: cols.opt_text("worker")?,
         lease_until: cols.opt_time("lease_until")?,
         deadline: cols.opt_time("deadline")?,
+        depth: cols.count("depth")?,
         fault: cols.opt_json("fault")?,
         created_at: cols.time("created_at")?,
         updated_at: cols.time("updated_at")?,

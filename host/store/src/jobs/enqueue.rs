@@ -1,0 +1,115 @@
+//! Adding a job to its lane.
+//!
+//! The first of a lane holds it (`head`), and a unique index lets only one do so. Whoever adds behind it locks it
+//! first, and whoever finishes it changes it: so either the newcomer is seen by the one that finishes and moved up, or
+//! it finds the lane free. That needs no lock on a lane that is empty, and none at all with one writer.
+
+use wharf_domain::ctx::Actor;
+use wharf_domain::ids::{FlowKey, JobId};
+use wharf_domain::time::Timestamp;
+
+use super::{NewJob, lane};
+use crate::db::Tx;
+use crate::error::StoreError;
+use crate::row::{Cols, json};
+use crate::sql::query;
+
+/// What [`enqueue`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Enqueued {
+    /// The new job, or the waiting one that took the new payload over.
+    pub id: JobId,
+    pub coalesced: bool,
+}
+
+/// Jobs that cause jobs that cause jobs: no deeper than this.
+pub const MOST_DEPTH: u32 = 8;
+/// Somebody else takes the lane between two looks at it; more often than this it is no coincidence.
+const MOST_LOOKS: u32 = 20;
+
+/// Adds a job, to be run after the transaction commits. With a `coalesce_key`, a job of the same tenant and key that no
+/// worker has ever claimed takes the new payload, flow and deadline over instead, keeps its place, and runs at the
+/// earlier of the two times with the higher of the two priorities.
+///
+/// Fails with [`StoreError::TooDeep`] on a job that more than eight others have caused one after the other.
+pub async fn enqueue(tx: &mut Tx, actor: &Actor, job: &NewJob) -> Result<Enqueued, StoreError> {
+    if job.depth > MOST_DEPTH {
+        return Err(StoreError::TooDeep { kind: job.kind.clone(), most: MOST_DEPTH });
+    }
+    tx.mark_enqueued();
+    let id = JobId::mint(tx.ids(), tx.now());
+    for _ in 0..MOST_LOOKS {
+        if let Some(id) = coalesce(tx, job).await? {
+            return Ok(Enqueued { id, coalesced: true });
+        }
+        let first = job.lane.is_none() || !lane::lock(tx, &job.tenant, job.lane.as_deref()).await?;
+        if insert(tx, actor, job, &id, first).await? {
+            return Ok(Enqueued { id, coalesced: false });
+        }
+    }
+    Err(StoreError::Conflict)
+}
+
+/// The id of the job that took the new one over, if any.
+async fn coalesce(tx: &mut Tx, job: &NewJob) -> Result<Option<JobId>, StoreError> {
+    let Some(key) = &job.coalesce_key else {
+        return Ok(None);
+    };
+    let now = tx.now();
+    let row = query(
+        "UPDATE job SET payload = $3, flow = $4, deadline = $5, updated_at = $8, \
+         priority = CASE WHEN $6 > priority THEN $6 ELSE priority END, \
+         run_at = CASE WHEN $7 < run_at THEN $7 ELSE run_at END \
+         WHERE tenant = $1 AND coalesce_key = $2 AND fence = 0 AND state IN ('waiting', 'queued', 'ready') \
+         RETURNING id",
+    )
+    .bind(job.tenant.as_str())
+    .bind(key)
+    .bind(json(&job.payload)?)
+    .bind(job.flow.as_ref().map(FlowKey::as_str))
+    .bind(job.deadline.map(Timestamp::millis))
+    .bind(job.priority)
+    .bind(job.run_at.unwrap_or(now).millis())
+    .bind(now.millis())
+    .fetch_optional(tx.conn())
+    .await?;
+    row.as_ref().map(|row| Cols(row).job("id")).transpose()
+}
+
+/// False when somebody else was faster: in holding the lane, or under the same coalesce key.
+async fn insert(tx: &mut Tx, actor: &Actor, job: &NewJob, id: &JobId, first: bool) -> Result<bool, StoreError> {
+    let now = tx.now();
+    let run_at = job.run_at.unwrap_or(now);
+    let state = match first {
+        true if run_at > now => "waiting",
+        true => "ready",
+        false => "queued",
+    };
+    let inserted = query(
+        "INSERT INTO job (id, tenant, lane, kind, payload, flow, state, head, urgent, strict, priority, run_at, attempt, \
+         max_attempts, fence, deadline, coalesce_key, depth, actor, created_at, updated_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, 0, $14, $15, $16, $17, $18, $18) \
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(id.to_string())
+    .bind(job.tenant.as_str())
+    .bind(&job.lane)
+    .bind(&job.kind)
+    .bind(json(&job.payload)?)
+    .bind(job.flow.as_ref().map(FlowKey::as_str))
+    .bind(state)
+    .bind(i64::from(first))
+    .bind(i64::from(job.urgent))
+    .bind(i64::from(job.strict))
+    .bind(job.priority)
+    .bind(run_at.millis())
+    .bind(i64::from(job.max_attempts))
+    .bind(job.deadline.map(Timestamp::millis))
+    .bind(&job.coalesce_key)
+    .bind(i64::from(job.depth))
+    .bind(actor.to_string())
+    .bind(now.millis())
+    .execute(tx.conn())
+    .await?;
+    Ok(inserted == 1)
+}
