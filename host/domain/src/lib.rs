@@ -2,6 +2,7 @@
 //!
 //! The words used here are the words of tables, the API and the docs; there are no synonyms.
 
+pub mod account;
 pub mod address;
 pub mod ctx;
 pub mod effect;
