@@ -86,6 +86,20 @@ fn an_urgent_caller_goes_before_everybody_who_waits() {
 }
 
 #[test]
+fn a_call_is_kept_for_an_urgent_caller_that_is_to_come_back() {
+    let limits = limits(&[(10, 1, None)], 100);
+    let mut account = Account::default();
+    for _ in 0..10 {
+        call(&mut account, &limits, Outcome::Answered, 0);
+    }
+    let told: Vec<_> = (0..14).map(|_| wait(ask(&mut account, &limits, 0)).0).collect();
+    let (urgent, _) = wait(ask_as(&mut account, &limits, true, None, 900));
+    let late = told.iter().map(|until| ask_as(&mut account, &limits, false, Some(at(*until)), 2_500));
+    assert_eq!(late.filter(|decision| matches!(decision, Decision::Go(_))).count(), 9, "all of them came at once");
+    let _permit = go(ask_as(&mut account, &limits, true, Some(at(urgent)), 2_600));
+}
+
+#[test]
 fn a_line_nobody_comes_back_to_is_forgotten() {
     let limits = limits(&[(1, 1, None)], 4);
     let mut account = Account::default();
