@@ -89,6 +89,24 @@ fn serve(limits: &Limits, arrivals: &[(i64, bool)], late_ms: i64) -> Vec<(u32, i
     served
 }
 
+#[test]
+fn the_stored_form_is_versioned_small_and_complete() {
+    let limits = limits(&[(10, 1, None), (5_000, 86_400, None)], 16);
+    let mut account = Account::default();
+    let mut now = 0;
+    for _ in 0..6_000 {
+        let ask = Ask { urgent: false, promised: None, over_by: at(now + 30_000), roll: 7 };
+        match account.ask(&limits, &ask, at(now)) {
+            Decision::Go(permit) => account.report(permit, Outcome::Answered, at(now), 0),
+            Decision::Wait { until, .. } => now = until.millis() - START,
+        }
+    }
+    let text = serde_json::to_string(&account).expect("json");
+    assert!(text.starts_with(r#"{"v":"1","#) && text.len() < 1_500, "{} bytes: {text}", text.len());
+    assert_eq!(serde_json::from_str::<Account>(&text).expect("account"), account);
+    assert!(serde_json::from_str::<Account>(&text.replacen("\"1\"", "\"2\"", 1)).is_err());
+}
+
 proptest! {
     // A fixed seed: the same run every time. `PROPTEST_RNG_SEED` and `PROPTEST_CASES` look further.
     #![proptest_config(ProptestConfig {

@@ -291,20 +291,3 @@ fn a_clock_that_is_set_back_moves_the_waits_along() {
     assert_eq!(wait(ask(&mut account, &limits, 1_000 - hour)), (91_000 - hour, Why::Blocked));
     let _permit = go(ask_as(&mut account, &limits, true, None, 91_000 - hour));
 }
-
-#[test]
-fn the_stored_form_is_versioned_small_and_complete() {
-    let limits = limits(&[(10, 1, None), (5_000, 86_400, None)], 16);
-    let mut account = Account::default();
-    let mut now = 0;
-    for _ in 0..6_000 {
-        match ask(&mut account, &limits, now) {
-            Decision::Go(permit) => account.report(permit, Outcome::Answered, at(now), 0),
-            Decision::Wait { until, .. } => now = until.millis() - START,
-        }
-    }
-    let text = serde_json::to_string(&account).expect("json");
-    assert!(text.starts_with(r#"{"v":"1","#) && text.len() < 1_500, "{} bytes: {text}", text.len());
-    assert_eq!(serde_json::from_str::<Account>(&text).expect("account"), account);
-    assert!(serde_json::from_str::<Account>(&text.replacen("\"1\"", "\"2\"", 1)).is_err());
-}
