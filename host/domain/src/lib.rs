@@ -14,6 +14,7 @@ pub mod money;
 pub mod order;
 pub mod port;
 pub mod rate;
+pub mod schedule;
 pub mod shipment;
 pub mod time;
 pub mod tracking;
