@@ -13,10 +13,8 @@ const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 
-/// From RFC 3339, or with the zone in brackets instead of the offset.
 fn at(text: &str) -> Timestamp {
-    let zoned = text.parse::<jiff::Zoned>().map(|zoned| zoned.timestamp());
-    Timestamp::from_millis(zoned.or_else(|_| text.parse::<jiff::Timestamp>()).expect(text).as_millisecond())
+    Timestamp::from_millis(text.parse::<jiff::Timestamp>().expect(text).as_millisecond())
 }
 
 fn cron(text: &str, zone: &str, missed: Missed) -> Schedule {
@@ -37,13 +35,13 @@ fn every(seconds: u32, window: Option<(&str, &str, &str)>, missed: Missed) -> Sc
 /// The first `count` ticks after `from` of a host that asks exactly when it was told to.
 fn ticks(schedule: &Schedule, from: Timestamp, count: usize) -> Vec<Timestamp> {
     let (mut last, mut now, mut fired) = (from, from, Vec::new());
-    while fired.len() < count {
-        assert!(now.since(from) < 50 * 366 * DAY, "only {fired:?}");
+    for _ in 0..2 * count {
         now = schedule.due(Some(last), now).next;
         let due = schedule.due(Some(last), now).ticks;
         last = due.last().copied().unwrap_or(last);
         fired.extend(due);
     }
+    fired.truncate(count);
     fired
 }
 

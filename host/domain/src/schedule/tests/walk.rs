@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::civil::{DateTime, Weekday};
-use jiff::tz::TimeZone;
+use jiff::tz::TimeZoneDatabase;
 use proptest::prelude::*;
 
 use super::*;
@@ -51,7 +51,7 @@ const CHANGES: [(&str, &str); 7] = [
 /// Each minute from `from` to `to`: does the wall clock show, for the first time, a time that fits? Times that were
 /// jumped over count as shown.
 fn watched(zone: &str, from: Timestamp, to: Timestamp, fits: impl Fn(DateTime) -> bool) -> Vec<Timestamp> {
-    let zone = TimeZone::get(zone).expect(zone);
+    let zone = TimeZoneDatabase::bundled().get(zone).expect(zone);
     let wall = |at: i64| zone.to_datetime(jiff::Timestamp::from_millisecond(at).expect("time"));
     // Starts a day early, for an hour that is just passing for the second time.
     let mut shown = wall(from.millis() - DAY);
