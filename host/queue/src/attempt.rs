@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use thiserror::Error;
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 use wharf_domain::ctx::Actor;
@@ -37,6 +38,7 @@ impl Shared {
     }
 
     async fn attempt_inner(self: Arc<Self>, job: Arc<Job>) {
+        let claimed = Instant::now();
         let handler = self.registry.get(&job.kind);
         let verdict = match (refusal(&job, self.db.now()), &handler) {
             (Some(fault), _) => Some(Verdict::Park(fault)),
@@ -44,7 +46,7 @@ impl Shared {
             (None, Some(handler)) => self.run_leased(Arc::clone(handler), &job).await,
         };
         if let Some(verdict) = verdict {
-            self.conclude(handler, &job, verdict).await;
+            self.conclude(handler, &job, verdict, claimed).await;
         }
     }
 
@@ -74,7 +76,7 @@ impl Shared {
         None
     }
 
-    async fn conclude(&self, handler: Option<Arc<dyn Handler>>, job: &Arc<Job>, verdict: Verdict) {
+    async fn conclude(&self, handler: Option<Arc<dyn Handler>>, job: &Arc<Job>, verdict: Verdict, claimed: Instant) {
         let (verdict, finish) = self.decide(job, verdict);
         let first = match finish {
             Finish::Done if handler.as_ref().is_some_and(|handler| !handler.settles()) => {
@@ -83,7 +85,7 @@ impl Shared {
             _ => self.store(handler.clone(), job, verdict, &finish).await,
         };
         let not_stored = match first {
-            Ok(()) => return report(job, &finish),
+            Ok(()) => return self.report(job, &finish, claimed),
             Err(NotStored::Store(StoreError::LostLease { .. })) => {
                 return tracing::warn!("the result of job `{}` is refused: its lease was lost", job.id);
             }
@@ -98,7 +100,7 @@ impl Shared {
             stored = self.store(None, job, verdict, &finish).await;
         }
         match stored {
-            Ok(()) => report(job, &finish),
+            Ok(()) => self.report(job, &finish, claimed),
             Err(err) => tracing::error!("failed to finish job `{}`, its lease will run out: {err}", job.id),
         }
     }
@@ -152,6 +154,15 @@ async fn store_once(
     }
     jobs::finish(&mut tx, actor, job, finish).await?;
     tx.commit().await
+}
+
+impl Shared {
+    fn report(&self, job: &Job, finish: &Finish, claimed: Instant) {
+        if let Some(watch) = &self.watch {
+            watch.ended(job, finish.outcome(), claimed.elapsed());
+        }
+        report(job, finish);
+    }
 }
 
 fn report(job: &Job, finish: &Finish) {

@@ -21,4 +21,4 @@ mod tests;
 pub use backoff::Backoff;
 pub use handler::{Handler, Verdict};
 pub use registry::Registry;
-pub use worker::{Worker, WorkerConfig};
+pub use worker::{Watch, Worker, WorkerConfig};

@@ -58,6 +58,12 @@ impl WorkerConfig {
     }
 }
 
+/// Hears of every attempt that ended. For figures.
+pub trait Watch: Send + Sync {
+    /// `outcome` is `done`, `retry`, `snooze`, `park` or `cancelled`, and stored; `took` is the time since the claim.
+    fn ended(&self, job: &Job, outcome: &'static str, took: Duration);
+}
+
 /// Runs the jobs of one database.
 pub struct Worker(Arc<Shared>);
 
@@ -70,6 +76,7 @@ pub(crate) struct Shared {
     pub(crate) tracker: TaskTracker,
     pub(crate) leases: Arc<Leases>,
     pub(crate) finisher: Finisher,
+    pub(crate) watch: Option<Arc<dyn Watch>>,
     claimer: Mutex<Claimer>,
     /// Drops running handlers: the drain took too long.
     pub(crate) stop_now: CancellationToken,
@@ -77,11 +84,16 @@ pub(crate) struct Shared {
 
 impl Worker {
     pub fn new(db: Db, registry: Arc<Registry>, config: WorkerConfig) -> Self {
+        Self::watched(db, registry, config, None)
+    }
+
+    /// A worker whose attempts somebody counts.
+    pub fn watched(db: Db, registry: Arc<Registry>, config: WorkerConfig, watch: Option<Arc<dyn Watch>>) -> Self {
         let rng = StdMutex::new(SmallRng::seed_from_u64(config.seed));
         let (tracker, stop_now) = (TaskTracker::new(), CancellationToken::new());
         let (leases, finisher) = (Arc::new(Leases::default()), Finisher::default());
         let claimer = Mutex::new(Claimer::new(config.name.clone(), config.lease_ms));
-        Self(Arc::new(Shared { db, registry, config, rng, tracker, leases, finisher, claimer, stop_now }))
+        Self(Arc::new(Shared { db, registry, config, rng, tracker, leases, finisher, watch, claimer, stop_now }))
     }
 
     /// Runs until `shutdown`: then claims nothing more, waits for running jobs up to `drain_ms`, drops the rest and

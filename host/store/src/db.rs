@@ -130,6 +130,20 @@ impl Db {
         }
     }
 
+    /// Gives the planner fresh statistics and writes out what has piled up, e.g. after a bulk load. Not needed for
+    /// correctness; it takes a while on a large database.
+    pub async fn tidy(&self) -> Result<(), StoreError> {
+        match &self.0.pools {
+            Pools::Sqlite { writer, .. } => writer.tidy_file().await,
+            Pools::Postgres { .. } => {
+                for statement in ["VACUUM (ANALYZE) job", "VACUUM (ANALYZE) job_done", "CHECKPOINT"] {
+                    query(statement).execute(self.reader()).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
     pub(crate) fn engine(&self) -> Engine {
         match &self.0.pools {
             Pools::Sqlite { .. } => Engine::Sqlite,

@@ -38,6 +38,8 @@ pub enum StoreError {
     TooDeep { kind: String, most: u32 },
     #[error("the jobs that were finished together could not be stored: {0}")]
     Batch(String),
+    #[error("a job of kind `{kind}` has a lane or a coalesce key; add it by itself")]
+    NotUnordered { kind: String },
     #[error("the database is closed")]
     Closed,
     #[error("the transaction was rolled back together with others: nothing was written; repeat it")]

@@ -74,6 +74,17 @@ impl Writer {
         Ok(Turn { seat, writer: self.clone(), undo })
     }
 
+    /// Statistics for the planner, and the write-ahead log folded into the file.
+    pub(crate) async fn tidy_file(&self) -> Result<(), StoreError> {
+        let mut seat = self.0.lock().await;
+        seat.tidy().await?;
+        if seat.group.is_some() {
+            seat.commit_group().await;
+        }
+        seat.run("ANALYZE").await?;
+        seat.run("PRAGMA wal_checkpoint(TRUNCATE)").await
+    }
+
     /// Ends what is open and closes the connection; later turns fail.
     pub(crate) async fn close(&self) {
         let mut seat = self.0.lock().await;

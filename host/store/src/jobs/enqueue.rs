@@ -4,6 +4,7 @@
 //! first, and whoever finishes it changes it: so either the newcomer is seen by the one that finishes and moved up, or
 //! it finds the lane free. That needs no lock on a lane that is empty, and none at all with one writer.
 
+use serde_json::json as value;
 use wharf_domain::ctx::Actor;
 use wharf_domain::ids::{FlowKey, JobId};
 use wharf_domain::time::Timestamp;
@@ -12,7 +13,7 @@ use super::{NewJob, lane};
 use crate::db::Tx;
 use crate::error::StoreError;
 use crate::row::{Cols, json};
-use crate::sql::query;
+use crate::sql::{Text, query};
 
 /// What [`enqueue`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,4 +113,51 @@ async fn insert(tx: &mut Tx, actor: &Actor, job: &NewJob, id: &JobId, first: boo
     .execute(tx.conn())
     .await?;
     Ok(inserted == 1)
+}
+
+static INSERT_MANY: Text = Text::new(
+    "INSERT INTO job (id, tenant, lane, kind, payload, flow, state, head, urgent, strict, priority, run_at, attempt, \
+     max_attempts, fence, deadline, depth, actor, created_at, updated_at) \
+     SELECT e.value ->> 0, e.value ->> 1, NULL, e.value ->> 2, e.value ->> 3, e.value ->> 4, \
+     CASE WHEN CAST(e.value ->> 8 AS BIGINT) > $3 THEN 'waiting' ELSE 'ready' END, 1, CAST(e.value ->> 5 AS BIGINT), \
+     CAST(e.value ->> 6 AS BIGINT), CAST(e.value ->> 7 AS BIGINT), CAST(e.value ->> 8 AS BIGINT), 0, \
+     CAST(e.value ->> 9 AS BIGINT), 0, CAST(e.value ->> 10 AS BIGINT), CAST(e.value ->> 11 AS BIGINT), $2, $3, $3 \
+     FROM {each}",
+);
+
+/// Adds many jobs that are ordered with nothing, with one statement. Their ids, in the order given.
+///
+/// Fails with [`StoreError::NotUnordered`] when one of them has a lane or a coalesce key, and like [`enqueue`].
+pub async fn enqueue_unordered(tx: &mut Tx, actor: &Actor, jobs: &[NewJob]) -> Result<Vec<JobId>, StoreError> {
+    let now = tx.now();
+    let mut ids = Vec::with_capacity(jobs.len());
+    let mut rows = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        if job.lane.is_some() || job.coalesce_key.is_some() {
+            return Err(StoreError::NotUnordered { kind: job.kind.clone() });
+        }
+        if job.depth > MOST_DEPTH {
+            return Err(StoreError::TooDeep { kind: job.kind.clone(), most: MOST_DEPTH });
+        }
+        let id = JobId::mint(tx.ids(), now);
+        let (flow, payload) = (job.flow.as_ref().map(FlowKey::as_str), json(&job.payload)?);
+        rows.push(value!([
+            id.to_string(),
+            job.tenant.as_str(),
+            job.kind,
+            payload,
+            flow,
+            i64::from(job.urgent),
+            i64::from(job.strict),
+            job.priority,
+            job.run_at.unwrap_or(now).millis(),
+            job.max_attempts,
+            job.deadline.map(Timestamp::millis),
+            job.depth,
+        ]));
+        ids.push(id);
+    }
+    query(&INSERT_MANY).bind(json(&rows)?).bind(actor.to_string()).bind(now.millis()).execute(tx.conn()).await?;
+    tx.mark_enqueued();
+    Ok(ids)
 }

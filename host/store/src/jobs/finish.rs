@@ -37,7 +37,8 @@ pub enum Finish {
 }
 
 impl Finish {
-    fn outcome(&self) -> &'static str {
+    /// As the attempt's row says.
+    pub fn outcome(&self) -> &'static str {
         match self {
             Self::Done => "done",
             Self::Retry { .. } => "retry",
@@ -90,7 +91,7 @@ macro_rules! move_out {
              job.deadline, job.depth, job.fault, ",
             $reason,
             ", job.actor, job.created_at, $2 FROM {each} JOIN job ON job.seq = CAST(e.value ->> 0 AS BIGINT) \
-             AND job.fence = CAST(e.value ->> 1 AS BIGINT) AND job.state = 'running' {for_update_of_job} \
+             AND job.fence = CAST(e.value ->> 1 AS BIGINT) AND job.lease_until IS NOT NULL {for_update_of_job} \
              RETURNING seq, tenant, lane"
         ))
     };

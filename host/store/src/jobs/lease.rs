@@ -12,7 +12,7 @@ use crate::sql::{Text, query};
 static BEAT: Text = Text::new(
     "UPDATE job SET lease_until = COALESCE($2, {clock}) + $3 FROM {each} \
      WHERE job.seq = CAST(e.value ->> 0 AS BIGINT) AND job.fence = CAST(e.value ->> 1 AS BIGINT) \
-     AND job.state = 'running' RETURNING job.id AS id",
+     AND job.lease_until IS NOT NULL RETURNING job.id AS id",
 );
 
 /// Moves the leases of these jobs on to now + `lease_ms`. Returns the jobs whose lease is kept: stop working on the

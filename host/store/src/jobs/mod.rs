@@ -30,7 +30,7 @@ use wharf_domain::time::Timestamp;
 
 pub use cancel::cancel_unstarted;
 pub use claim::{Claimer, claim};
-pub use enqueue::{Enqueued, MOST_DEPTH, enqueue};
+pub use enqueue::{Enqueued, MOST_DEPTH, enqueue, enqueue_unordered};
 pub use finish::{Finish, finish, finish_done};
 pub use lease::{expire_leases, heartbeat, release};
 pub use read::{attempts, counts, for_flow, get, parked};

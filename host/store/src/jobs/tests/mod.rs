@@ -1,3 +1,6 @@
+mod fair;
+mod race;
+
 use serde_json::json;
 use wharf_domain::fault::{Blame, Fault, FaultKind};
 use wharf_domain::ids::JobId;
