@@ -14,7 +14,7 @@ pub(crate) struct Args {
 
 #[derive(clap::Subcommand)]
 enum What {
-    /// Jobs per second of one process on PostgreSQL, next to other queues
+    /// Jobs per second and claim times on both databases, next to other queues
     Queue(queue::Args),
 }
 
