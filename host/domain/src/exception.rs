@@ -42,4 +42,6 @@ pub const LABEL_OUTDATED: &str = "label-outdated";
 pub const ERP_UNREACHABLE: &str = "erp-unreachable";
 pub const WRITE_BACK_FAILED: &str = "write-back-failed";
 pub const INVARIANT_BROKEN: &str = "invariant-broken";
+/// A parked job keeps everything behind it in its lane waiting.
+pub const LANE_HELD: &str = "lane-held";
 pub const ADAPTER_FAULT: &str = "adapter-fault";

@@ -99,7 +99,7 @@ impl Db {
             Pools::Sqlite { writer, .. } => Open::Sqlite(Box::pin(writer.turn()).await?),
             Pools::Postgres { pool } => Open::Postgres(Box::pin(pool.begin()).await?),
         };
-        Ok(Tx { inner, now: self.now(), db: self.clone(), enqueued: false })
+        Ok(Tx { inner, now: self.now(), db: self.clone(), enqueued: false, follow_ups: None })
     }
 
     /// The time every host on this database agrees on.
@@ -177,6 +177,14 @@ pub struct Tx {
     now: Timestamp,
     db: Db,
     enqueued: bool,
+    follow_ups: Option<FollowUps>,
+}
+
+/// How many more jobs may be enqueued in a transaction.
+#[derive(Debug, Clone, Copy)]
+struct FollowUps {
+    most: u32,
+    left: u32,
 }
 
 enum Open {
@@ -220,6 +228,23 @@ impl Tx {
 
     pub(crate) fn mark_enqueued(&mut self) {
         self.enqueued = true;
+    }
+
+    /// From now on only so many jobs can be enqueued in this transaction; more fail with
+    /// [`StoreError::TooManyFollow`]. For the transaction that finishes a job.
+    pub fn limit_follow_ups(&mut self, most: u32) {
+        self.follow_ups = Some(FollowUps { most, left: most });
+    }
+
+    pub(crate) fn count_follow_up(&mut self) -> Result<(), StoreError> {
+        match &mut self.follow_ups {
+            Some(FollowUps { most, left: 0 }) => Err(StoreError::TooManyFollow { most: *most }),
+            Some(follow_ups) => {
+                follow_ups.left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
     }
 }
 

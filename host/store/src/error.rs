@@ -7,11 +7,12 @@ use sqlx::postgres::PgDatabaseError;
 use sqlx::sqlite::SqliteError;
 use thiserror::Error;
 use wharf_domain::effect::EffectState;
-use wharf_domain::ids::{EffectId, FlowKey, JobId};
+use wharf_domain::ids::{EffectId, FlowKey, JobId, TenantId};
+use wharf_domain::time::Timestamp;
 
 /// A failure of the store. `LostLease`, `Moved` and `Stale` mean that someone else was faster: drop the work, the
-/// winner does it. `Conflict` and `RolledBack` ask for the same transaction once more. `Full`, `InDoubt` and `Sql` may
-/// pass; the others need a person.
+/// winner does it. `Conflict` and `RolledBack` ask for the same transaction once more. `Full`, `Crowded`, `InDoubt` and
+/// `Sql` may pass; the others need a person.
 #[derive(Debug, Error)]
 pub enum StoreError {
     #[error("the database is not migrated: `{missing}` is missing; run `wharf migrate`")]
@@ -36,6 +37,14 @@ pub enum StoreError {
     Conflict,
     #[error("a job of kind `{kind}` is the result of more than {most} jobs that caused one another; break the chain")]
     TooDeep { kind: String, most: u32 },
+    #[error("one job wants more than {most} others to follow it; let it do its work in parts")]
+    TooManyFollow { most: u32 },
+    #[error(
+        "`{source_name}` of tenant `{tenant}` has {most} jobs waiting already; work them off or cancel some, then repeat"
+    )]
+    Crowded { tenant: TenantId, source_name: String, most: u32 },
+    #[error("a timer of `{source_name}` would ring {}; use {rule}", asked)]
+    Timer { source_name: String, asked: Timestamp, rule: &'static str },
     #[error("the jobs that were finished together could not be stored: {0}")]
     Batch(String),
     #[error("a job of kind `{kind}` has a lane or a coalesce key; add it by itself")]

@@ -131,6 +131,21 @@ pub async fn resolve(
     Ok(row)
 }
 
+/// Closes the open work item of this code and object, if there is one.
+pub async fn settle(
+    tx: &mut Tx,
+    actor: &Actor,
+    tenant: &TenantId,
+    (code, object): (&str, &str),
+    action: &str,
+) -> Result<(), StoreError> {
+    let row = query(&OPEN).bind(tenant.as_str()).bind(code).bind(object).fetch_optional(tx.conn()).await?;
+    if let Some(row) = row {
+        resolve(tx, actor, &read(&row)?.id, action, "").await?;
+    }
+    Ok(())
+}
+
 /// What is open, the gravest and oldest first.
 pub async fn open(db: &Db, tenant: &TenantId) -> Result<Vec<ExceptionRow>, StoreError> {
     let rows = query("SELECT * FROM exception WHERE tenant = $1 AND resolved_at IS NULL ORDER BY raised_at, id")

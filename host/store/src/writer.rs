@@ -211,3 +211,6 @@ impl Seat {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -168,7 +168,7 @@ macro_rules! take {
             ") UPDATE job SET state = 'running', fence = fence + 1, attempt = attempt + 1, worker = $2, \
              lease_until = $3, started_at = $4, updated_at = $4 WHERE seq IN (SELECT seq FROM picked) \
              RETURNING seq, id, tenant, lane, kind, payload, flow, priority, urgent, attempt, max_attempts, fence, \
-             lease_until, deadline, depth, created_at"
+             lease_until, deadline, depth, cancelled_by, created_at"
         ))
     };
 }
@@ -292,6 +292,7 @@ fn claimed(row: &Row) -> Result<Job, StoreError> {
         lease_until: cols.opt_time("lease_until")?.unwrap_or(Timestamp::from_millis(0)),
         deadline: cols.opt_time("deadline")?,
         depth: cols.count("depth")?,
+        cancelled_by: cols.opt_text("cancelled_by")?,
         created_at: cols.time("created_at")?,
     })
 }

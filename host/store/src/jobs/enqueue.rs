@@ -25,6 +25,10 @@ pub struct Enqueued {
 
 /// Jobs that cause jobs that cause jobs: no deeper than this.
 pub const MOST_DEPTH: u32 = 8;
+/// Jobs of one tenant and source that wait or run: no more than this. What is parked does not count.
+pub const MOST_PENDING: u32 = 10_000;
+const SHORTEST_TIMER_MS: i64 = 60_000;
+const LONGEST_TIMER_MS: i64 = 400 * 24 * 3_600_000;
 /// Somebody else takes the lane between two looks at it; more often than this it is no coincidence.
 const MOST_LOOKS: u32 = 20;
 
@@ -32,23 +36,60 @@ const MOST_LOOKS: u32 = 20;
 /// worker has ever claimed takes the new payload, flow and deadline over instead, keeps its place, and runs at the
 /// earlier of the two times with the higher of the two priorities.
 ///
-/// Fails with [`StoreError::TooDeep`] on a job that more than eight others have caused one after the other.
+/// Fails with [`StoreError::TooDeep`] on a job that more than eight others have caused one after the other, with
+/// [`StoreError::TooManyFollow`] when the job that is being finished has caused too many, with [`StoreError::Crowded`]
+/// when its source has too many waiting, and with [`StoreError::Timer`] when its source asks for a time out of range.
 pub async fn enqueue(tx: &mut Tx, actor: &Actor, job: &NewJob) -> Result<Enqueued, StoreError> {
     if job.depth > MOST_DEPTH {
         return Err(StoreError::TooDeep { kind: job.kind.clone(), most: MOST_DEPTH });
     }
+    check_timer(job, tx.now())?;
+    tx.count_follow_up()?;
     tx.mark_enqueued();
     let id = JobId::mint(tx.ids(), tx.now());
     for _ in 0..MOST_LOOKS {
         if let Some(id) = coalesce(tx, job).await? {
             return Ok(Enqueued { id, coalesced: true });
         }
+        check_room(tx, job).await?;
         let first = job.lane.is_none() || !lane::lock(tx, &job.tenant, job.lane.as_deref()).await?;
         if insert(tx, actor, job, &id, first).await? {
             return Ok(Enqueued { id, coalesced: false });
         }
     }
     Err(StoreError::Conflict)
+}
+
+/// Timers of an adapter's own wish; the host's may be shorter, because it is not a stranger.
+fn check_timer(job: &NewJob, now: Timestamp) -> Result<(), StoreError> {
+    let (Some(source), Some(at)) = (&job.source, job.run_at.filter(|at| *at > now)) else {
+        return Ok(());
+    };
+    if (SHORTEST_TIMER_MS..=LONGEST_TIMER_MS).contains(&at.since(now)) {
+        return Ok(());
+    }
+    Err(StoreError::Timer { source_name: source.clone(), asked: at, rule: "60 seconds to 400 days from now" })
+}
+
+/// Hosts that enqueue at the same moment may together pass the limit by what they add at once: it keeps a flood out, it
+/// does not count drops.
+async fn check_room(tx: &mut Tx, job: &NewJob) -> Result<(), StoreError> {
+    let Some(source) = &job.source else {
+        return Ok(());
+    };
+    let row = query(
+        "SELECT COUNT(*) AS jobs FROM (SELECT 1 AS one FROM job WHERE tenant = $1 AND source = $2 \
+         AND source IS NOT NULL AND state <> 'parked' LIMIT $3) pending",
+    )
+    .bind(job.tenant.as_str())
+    .bind(source)
+    .bind(i64::from(MOST_PENDING))
+    .fetch_one(tx.conn())
+    .await?;
+    if Cols(&row).int("jobs")? < i64::from(MOST_PENDING) {
+        return Ok(());
+    }
+    Err(StoreError::Crowded { tenant: job.tenant.clone(), source_name: source.clone(), most: MOST_PENDING })
 }
 
 /// The id of the job that took the new one over, if any.
@@ -88,8 +129,8 @@ async fn insert(tx: &mut Tx, actor: &Actor, job: &NewJob, id: &JobId, first: boo
     };
     let inserted = query(
         "INSERT INTO job (id, tenant, lane, kind, payload, flow, state, head, urgent, strict, priority, run_at, attempt, \
-         max_attempts, fence, deadline, coalesce_key, depth, actor, created_at, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, 0, $14, $15, $16, $17, $18, $18) \
+         max_attempts, fence, deadline, coalesce_key, depth, actor, created_at, updated_at, source) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, 0, $14, $15, $16, $17, $18, $18, $19) \
          ON CONFLICT DO NOTHING",
     )
     .bind(id.to_string())
@@ -110,6 +151,7 @@ async fn insert(tx: &mut Tx, actor: &Actor, job: &NewJob, id: &JobId, first: boo
     .bind(i64::from(job.depth))
     .bind(actor.to_string())
     .bind(now.millis())
+    .bind(&job.source)
     .execute(tx.conn())
     .await?;
     Ok(inserted == 1)

@@ -183,6 +183,9 @@ async fn park(tx: &mut Tx, actor: &Actor, job: &Job, finish: &Finish, fault: &Fa
     if let Some(lane) = job.lane.as_ref().filter(|_| !strict) {
         lane::move_up(tx, &[(job.tenant.to_string(), lane.clone())]).await?;
     }
+    if strict {
+        lane::tell_it_is_held(tx, actor, job, fault).await?;
+    }
     let detail = value!({ "kind": job.kind, "code": fault.code, "message": fault.message, "holds_lane": strict });
     audit::append(tx, actor, &job.tenant, "job.parked", &format!("job/{}", job.id), &detail).await
 }

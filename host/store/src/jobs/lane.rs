@@ -1,10 +1,15 @@
 //! Who holds a lane, and who is next.
 
 use serde_json::json as value;
-use wharf_domain::ids::TenantId;
+use wharf_domain::ctx::Actor;
+use wharf_domain::exception::{self as codes, NewException, Severity};
+use wharf_domain::fault::Fault;
+use wharf_domain::ids::{JobId, TenantId};
 
+use super::Job;
 use crate::db::Tx;
 use crate::error::StoreError;
+use crate::exceptions;
 use crate::row::{Cols, json};
 use crate::sql::{Text, query};
 
@@ -61,4 +66,38 @@ pub(super) async fn make_way(tx: &mut Tx, tenant: &TenantId, lane: &str, seq: i6
     }
     query("UPDATE job SET state = 'queued', head = 0 WHERE seq = $1").bind(holder).execute(tx.conn()).await?;
     Ok(true)
+}
+
+/// A strict job has parked. Nothing behind it runs, so a person must hear of it.
+pub(super) async fn tell_it_is_held(tx: &mut Tx, actor: &Actor, job: &Job, fault: &Fault) -> Result<(), StoreError> {
+    let lane = job.lane.as_deref().unwrap_or("none");
+    let exception = NewException {
+        code: codes::LANE_HELD.to_owned(),
+        severity: Severity::Critical,
+        object: object(&job.id),
+        owner_role: "integration".to_owned(),
+        cause: format!(
+            "job `{}` ({}) is parked and holds lane `{lane}`: nothing behind it runs until it is replayed or cancelled; \
+             it failed with: {fault}",
+            job.id, job.kind
+        ),
+        actions: vec!["replay".to_owned(), "cancel".to_owned()],
+    };
+    exceptions::raise(tx, actor, &job.tenant, job.flow.as_ref(), &exception).await.map(|_| ())
+}
+
+/// A person has decided about the job that held its lane.
+pub(super) async fn tell_it_is_let_go(
+    tx: &mut Tx,
+    actor: &Actor,
+    tenant: &TenantId,
+    job: &JobId,
+    action: &str,
+) -> Result<(), StoreError> {
+    exceptions::settle(tx, actor, tenant, (codes::LANE_HELD, &object(job)), action).await
+}
+
+/// The name of a job in audit and exceptions.
+pub(super) fn object(job: &JobId) -> String {
+    format!("job/{job}")
 }

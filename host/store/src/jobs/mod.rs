@@ -11,11 +11,16 @@
 mod cancel;
 mod claim;
 mod enqueue;
+mod find;
 mod finish;
 #[cfg(test)]
 mod history;
 mod lane;
 mod lease;
+#[cfg(test)]
+mod operate_tests;
+mod overview;
+mod plan;
 mod read;
 mod replay;
 #[cfg(test)]
@@ -28,13 +33,16 @@ use wharf_domain::fault::Fault;
 use wharf_domain::ids::{FlowKey, JobId, TenantId};
 use wharf_domain::time::Timestamp;
 
-pub use cancel::cancel_unstarted;
+pub use cancel::{call_off, cancel_unstarted};
 pub use claim::{Claimer, claim};
-pub use enqueue::{Enqueued, MOST_DEPTH, enqueue, enqueue_unordered};
+pub use enqueue::{Enqueued, MOST_DEPTH, MOST_PENDING, enqueue, enqueue_unordered};
+pub use find::{Filter, MOST_FOUND, Page, find_parked, list};
 pub use finish::{Finish, finish, finish_done};
 pub use lease::{expire_leases, heartbeat, release};
+pub use overview::{DeadLetters, Overview, TenantLoad, dead_letters, overview};
+pub use plan::{Foreseen, Planned, PlannedEffect, plan};
 pub use read::{attempts, counts, for_flow, get, parked};
-pub use replay::replay;
+pub use replay::{mend, replay, replay_many};
 pub use turns::{Share, set_share};
 
 /// How often a job is tried when nobody says otherwise: with the usual backoff, about three hours.
@@ -64,8 +72,12 @@ pub struct NewJob {
     pub deadline: Option<Timestamp>,
     /// Jobs with the same key say the same thing; it determines kind and lane.
     pub coalesce_key: Option<String>,
-    /// How many jobs caused one another before this one; 0 for work that came from outside.
+    /// How many jobs caused one another before this one, with nothing new from outside, no timer and no person in
+    /// between; 0 for work that came from outside.
     pub depth: u32,
+    /// Who outside caused it: the ERP, or a connection whose adapter asked for it. Of each only so many may be waiting,
+    /// and its timers are bounded. Absent for the host's own work.
+    pub source: Option<String>,
 }
 
 impl NewJob {
@@ -90,6 +102,7 @@ impl NewJob {
             deadline: None,
             coalesce_key: None,
             depth: 0,
+            source: None,
         }
     }
 }
@@ -118,6 +131,8 @@ pub struct Job {
     pub lease_until: Timestamp,
     pub deadline: Option<Timestamp>,
     pub depth: u32,
+    /// Who called it off: it is not run, only ended.
+    pub cancelled_by: Option<String>,
     pub created_at: Timestamp,
 }
 
@@ -158,6 +173,8 @@ pub struct JobRow {
     pub lease_until: Option<Timestamp>,
     pub deadline: Option<Timestamp>,
     pub depth: u32,
+    /// Parked and strict: whatever comes after it in its lane waits for a person's decision.
+    pub holds_lane: bool,
     /// Of the last attempt that had one.
     pub fault: Option<Fault>,
     pub created_at: Timestamp,

@@ -9,22 +9,53 @@ use crate::error::StoreError;
 use crate::row::Cols;
 use crate::sql::{Row, query};
 
-/// What is under way and what is over, in one shape.
-macro_rules! jobs_where {
+/// What is under way.
+macro_rules! unfinished_where {
     ($condition:literal) => {
         concat!(
             "SELECT seq, id, tenant, lane, kind, payload, flow, state, priority, run_at, attempt, max_attempts, fence, \
              CASE WHEN state = 'running' THEN worker END AS worker, lease_until, deadline, depth, fault, created_at, \
-             updated_at, NULL AS finished_at FROM job WHERE ",
-            $condition,
-            " UNION ALL SELECT seq, id, tenant, lane, kind, payload, flow, state, priority, run_at, attempt, \
-             max_attempts, fence, worker, NULL, deadline, depth, fault, created_at, finished_at, finished_at \
-             FROM job_done WHERE ",
-            $condition,
-            " ORDER BY 1"
+             updated_at, NULL AS finished_at, CASE WHEN state = 'parked' THEN head ELSE 0 END AS holds_lane \
+             FROM job WHERE ",
+            $condition
         )
     };
 }
+
+/// What is over, in the same shape.
+macro_rules! over_where {
+    ($condition:literal) => {
+        concat!(
+            "SELECT seq, id, tenant, lane, kind, payload, flow, state, priority, run_at, attempt, max_attempts, fence, \
+             worker, CAST(NULL AS BIGINT) AS lease_until, deadline, depth, fault, created_at, \
+             finished_at AS updated_at, finished_at, CAST(0 AS BIGINT) AS holds_lane FROM job_done WHERE ",
+            $condition
+        )
+    };
+}
+
+macro_rules! jobs_where {
+    ($condition:literal) => {
+        concat!(unfinished_where!($condition), " UNION ALL ", over_where!($condition), " ORDER BY 1")
+    };
+}
+
+macro_rules! page {
+    ($of:ident) => {
+        $of!(
+            "tenant = $1 AND ($2 IS NULL OR state = $2) AND ($3 IS NULL OR kind = $3) AND ($4 IS NULL OR id < $4) \
+             ORDER BY id DESC LIMIT $5"
+        )
+    };
+}
+
+/// A page of one tenant, newest first: state, kind, the id before, and how many.
+pub(super) const OF_TENANT_UNFINISHED: &str = page!(unfinished_where);
+pub(super) const OF_TENANT_OVER: &str = page!(over_where);
+
+/// The dead letters of one tenant from a place on.
+pub(super) const PARKED_AFTER: &str =
+    unfinished_where!("tenant = $1 AND state = 'parked' AND seq > $2 ORDER BY seq LIMIT $3");
 
 /// One job; `None` when there is none.
 pub async fn get(db: &Db, id: &JobId) -> Result<Option<JobRow>, StoreError> {
@@ -44,8 +75,10 @@ pub async fn for_flow(db: &Db, tenant: &TenantId, flow: &FlowKey) -> Result<Vec<
 
 /// The dead letters of one tenant, oldest first.
 pub async fn parked(db: &Db, tenant: &TenantId) -> Result<Vec<JobRow>, StoreError> {
-    let rows =
-        query(jobs_where!("tenant = $1 AND state = 'parked'")).bind(tenant.as_str()).fetch_all(db.reader()).await?;
+    let rows = query(unfinished_where!("tenant = $1 AND state = 'parked' ORDER BY seq"))
+        .bind(tenant.as_str())
+        .fetch_all(db.reader())
+        .await?;
     rows.iter().map(read).collect()
 }
 
@@ -113,7 +146,7 @@ pub(super) fn payload(text: String) -> (Value, Option<String>) {
     }
 }
 
-fn read(row: &Row) -> Result<JobRow, StoreError> {
+pub(super) fn read(row: &Row) -> Result<JobRow, StoreError> {
     let cols = Cols(row);
     Ok(JobRow {
         id: cols.job("id")?,
@@ -132,6 +165,7 @@ fn read(row: &Row) -> Result<JobRow, StoreError> {
         lease_until: cols.opt_time("lease_until")?,
         deadline: cols.opt_time("deadline")?,
         depth: cols.count("depth")?,
+        holds_lane: cols.int("holds_lane")? == 1,
         fault: cols.opt_json("fault")?,
         created_at: cols.time("created_at")?,
         updated_at: cols.time("updated_at")?,
