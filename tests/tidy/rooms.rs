@@ -36,7 +36,7 @@ const EDGES: &[(&str, &[&str])] = &[
 const FOR_TESTS: &str = "scratch-postgres";
 
 /// Files of `flows` that talk to the queue and the store. Everything else there is pure.
-const FLOWS_WITH_HANDS: &[&str] = &["lib.rs", "intake.rs", "runner", "schedules.rs"];
+const FLOWS_WITH_HANDS: &[&str] = &["lib.rs", "intake.rs", "retention", "runner", "schedules"];
 
 const SQL: &[&str] =
     &["SELECT ", "INSERT INTO ", "UPDATE ", "DELETE FROM ", "CREATE TABLE ", "ON CONFLICT", "RETURNING "];

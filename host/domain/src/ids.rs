@@ -119,6 +119,13 @@ minted_id!(
     ExceptionId, "exception id"
 );
 
+impl TenantId {
+    /// The host itself, for work that is no tenant's. No tenant may be called so.
+    pub fn host() -> Self {
+        Self("wharf".to_owned())
+    }
+}
+
 /// The business object a flow belongs to, for example `order/S00042`. Unique per tenant and flow kind.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -130,7 +130,9 @@ impl Pull {
                 body: serde_json::to_value(event)?,
             };
             if let Accepted::Fresh(_) = inbox::accept(&mut tx, &actor(), &fact).await? {
-                runner::tell(&mut tx, &actor(), tenant, &key, Event::ErpChanged { kind: event.kind }).await?;
+                let job = runner::told_job(tenant, &key, Event::ErpChanged { kind: event.kind })?;
+                // When too much waits already, the ERP keeps its events until some of it is worked off.
+                jobs::enqueue(&mut tx, &actor(), &NewJob { source: Some(SOURCE.to_owned()), ..job }).await?;
             }
         }
         tx.commit().await

@@ -5,6 +5,7 @@
 mod harness;
 pub mod intake;
 pub mod order_release;
+pub mod retention;
 pub mod runner;
 pub mod schedules;
 #[cfg(test)]

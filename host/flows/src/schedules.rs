@@ -1,50 +1,100 @@
 //! What happens by the clock. A schedule only asks for work; the queue sees to it that it is done once.
+//!
+//! Every host runs a ticker over the same list. How far a schedule has come is in the store, and a tick stands there
+//! together with the job it caused: so a tick fires once, whoever is first, and whatever the clocks do.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use wharf_domain::ctx::Actor;
 use wharf_domain::ids::TenantId;
+use wharf_domain::schedule::{Missed, Schedule, ScheduleError, When};
 use wharf_domain::time::Timestamp;
-use wharf_store::{Db, StoreError};
+use wharf_store::jobs::NewJob;
+use wharf_store::{Db, StoreError, Tx, jobs, schedules as store};
 
-use crate::intake;
+use crate::{intake, retention};
 
-/// Work asked for at a steady pace.
+/// The longest a ticker sleeps: a clock that leaps ahead is noticed by then.
+const LONGEST_SLEEP_MS: i64 = 60_000;
+/// How soon it looks again at a schedule that is paused or could not be fired.
+const SOON_MS: i64 = 5_000;
+
+/// Work asked for by the clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Schedule {
+pub struct Scheduled {
     pub tenant: TenantId,
     pub task: Task,
-    /// Seconds between two firings; the first comes at once, so that a restart catches up.
-    pub every_seconds: u32,
+    pub when: Schedule,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Task {
     /// Fetch what the ERP has to tell.
     PullErp,
+    /// Remove what is old.
+    Retention,
 }
 
-/// Everything periodic for tenants with order release, given each tenant's `poll_seconds`.
-pub fn schedules(tenants: impl IntoIterator<Item = (TenantId, u32)>) -> Vec<Schedule> {
-    let pull = |(tenant, every_seconds)| Schedule { tenant, task: Task::PullErp, every_seconds };
-    tenants.into_iter().map(pull).collect()
+impl Task {
+    /// The schedule's name, unique per tenant.
+    fn name(self) -> &'static str {
+        match self {
+            Self::PullErp => intake::PULL,
+            Self::Retention => retention::SWEEP,
+        }
+    }
+
+    async fn ask(self, tx: &mut Tx, tenant: &TenantId) -> Result<(), StoreError> {
+        let actor = Actor::Host("schedule".to_owned());
+        let asked = match self {
+            Self::PullErp => intake::request_pull(tx, &actor, tenant).await?,
+            Self::Retention => {
+                let name = self.name();
+                let job = NewJob::new(tenant.clone(), name, name, json!({}));
+                jobs::enqueue(tx, &actor, &NewJob { coalesce_key: Some(name.to_owned()), ..job }).await?
+            }
+        };
+        tracing::debug!(tenant = %tenant, job = %asked.id, "schedule `{}` asked for job `{}`", self.name(), asked.id);
+        Ok(())
+    }
+}
+
+/// Every schedule of a host: a pull for each tenant with its `poll_seconds`, and the removal of what is old.
+///
+/// # Errors
+/// When a pace is out of range.
+pub fn schedules(
+    polls: impl IntoIterator<Item = (TenantId, u32)>,
+    retention: Schedule,
+) -> Result<Vec<Scheduled>, ScheduleError> {
+    let mut all = vec![Scheduled { tenant: TenantId::host(), task: Task::Retention, when: retention }];
+    for (tenant, seconds) in polls {
+        let pace = When::Every(NonZeroU32::new(seconds).unwrap_or(NonZeroU32::MIN));
+        let when = Schedule::new(pace, "UTC", None, Missed::RunOnce)?;
+        all.push(Scheduled { tenant, task: Task::PullErp, when });
+    }
+    Ok(all)
 }
 
 /// Fires schedules when they are due.
 pub struct Ticker {
     db: Db,
-    /// With the moment each is due next.
-    schedules: Vec<(Schedule, Timestamp)>,
+    /// With the moment each is to be asked next.
+    schedules: Vec<(Scheduled, Timestamp)>,
+    /// When they were last looked at.
+    looked: Timestamp,
 }
 
 impl Ticker {
-    pub fn new(db: Db, schedules: Vec<Schedule>) -> Self {
+    pub fn new(db: Db, schedules: Vec<Scheduled>) -> Self {
         let now = db.now();
-        Self { db, schedules: schedules.into_iter().map(|schedule| (schedule, now)).collect() }
+        Self { db, schedules: schedules.into_iter().map(|schedule| (schedule, now)).collect(), looked: now }
     }
 
-    /// Runs until `shutdown`. A firing that fails is logged and comes again with the next one.
+    /// Runs until `shutdown`. A firing that fails is logged and comes again soon.
     pub async fn run(mut self, shutdown: CancellationToken) {
         loop {
             let wait = self.tick().await;
@@ -55,58 +105,47 @@ impl Ticker {
         }
     }
 
-    /// Fires what is due and says how long nothing will be. Missed firings are made up for by one.
+    /// Fires what is due and says how long nothing will be.
     async fn tick(&mut self) -> Duration {
         let now = self.db.now();
-        for (schedule, due) in &mut self.schedules {
-            if *due > now {
+        // What was worked out under a clock that was ahead does not count.
+        let set_back = now < self.looked;
+        self.looked = now;
+        for (schedule, ask) in &mut self.schedules {
+            if *ask > now && !set_back {
                 continue;
             }
-            if let Err(error) = fire(&self.db, schedule).await {
-                tracing::error!("failed to schedule {:?} of `{}`: {error}", schedule.task, schedule.tenant);
-            }
-            *due = now.plus(i64::from(schedule.every_seconds.max(1)) * 1000);
+            *ask = match fire(&self.db, schedule).await {
+                Ok(next) => next,
+                Err(error) => {
+                    let name = schedule.task.name();
+                    tracing::error!("failed to fire schedule `{name}` of `{}`: {error}", schedule.tenant);
+                    now.plus(SOON_MS)
+                }
+            };
         }
-        let next = self.schedules.iter().map(|(_, due)| due.since(now)).min().unwrap_or(i64::from(u32::MAX));
-        // A clock that was set back must not silence the ticker.
-        Duration::from_millis(u64::try_from(next).unwrap_or(0).clamp(1, 3_600_000))
+        let next = self.schedules.iter().map(|(_, ask)| ask.since(now)).min().unwrap_or(LONGEST_SLEEP_MS);
+        Duration::from_millis(u64::try_from(next.clamp(1, LONGEST_SLEEP_MS)).unwrap_or(1))
     }
 }
 
-async fn fire(db: &Db, schedule: &Schedule) -> Result<(), StoreError> {
+/// Fires the ticks that are due, each with its job, and says when to ask again.
+async fn fire(db: &Db, schedule: &Scheduled) -> Result<Timestamp, StoreError> {
     let mut tx = db.begin().await?;
-    let actor = Actor::Host("schedule".to_owned());
-    match schedule.task {
-        Task::PullErp => intake::request_pull(&mut tx, &actor, &schedule.tenant).await?,
-    };
-    tx.commit().await
+    let now = tx.now();
+    let row = store::take(&mut tx, &schedule.tenant, schedule.task.name(), schedule.when.first(now)).await?;
+    if row.paused {
+        return Ok(now.plus(SOON_MS));
+    }
+    let due = schedule.when.due(row.last_tick, now);
+    for tick in due.ticks {
+        if store::tick(&mut tx, &row, tick).await? {
+            schedule.task.ask(&mut tx, &schedule.tenant).await?;
+        }
+    }
+    tx.commit().await?;
+    Ok(due.next)
 }
 
 #[cfg(test)]
-mod tests {
-    use wharf_store::jobs;
-
-    use super::*;
-    use crate::testing::House;
-
-    #[tokio::test]
-    async fn a_schedule_fires_at_once_then_at_its_pace_and_never_piles_up() {
-        let house = House::new().await;
-        let tenant = |name: &str| TenantId::parse(name).expect("tenant");
-        let list = schedules([(tenant("nordic"), 5), (tenant("baltic"), 60)]);
-        let mut ticker = Ticker::new(house.db.clone(), list);
-        let waiting = async || jobs::counts(&house.db).await.expect("counts").unfinished();
-        assert_eq!(ticker.tick().await, Duration::from_secs(5));
-        assert_eq!(waiting().await, 2);
-        house.clock.advance(4_999);
-        assert_eq!(ticker.tick().await, Duration::from_millis(1));
-        house.clock.advance(60_000);
-        ticker.tick().await;
-        assert_eq!(waiting().await, 2, "a pull that has not started does for every firing since");
-        house.drain().await;
-        assert_eq!(waiting().await, 0);
-        house.clock.advance(5_000);
-        ticker.tick().await;
-        assert_eq!(waiting().await, 1, "only the one that is due");
-    }
-}
+mod tests;

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 use wharf_domain::ctx::Actor;
+use wharf_domain::fault::{Fault, Retry};
 use wharf_store::jobs::{self, Finish, Job};
 use wharf_store::{Db, StoreError};
 
@@ -21,6 +22,18 @@ enum NotStored {
     Store(#[from] StoreError),
     #[error("the handler panicked while it stored its result")]
     Panicked,
+}
+
+impl NotStored {
+    /// What a limit refuses once, it refuses again.
+    fn fault(&self) -> Fault {
+        let refused = matches!(
+            self,
+            Self::Store(StoreError::TooDeep { .. } | StoreError::TooManyFollow { .. } | StoreError::Timer { .. })
+        );
+        let fault = not_settled(&self.to_string());
+        if refused { fault.with_retry(Retry::Never) } else { fault }
+    }
 }
 
 impl Shared {
@@ -41,6 +54,7 @@ impl Shared {
         let claimed = Instant::now();
         let handler = self.registry.get(&job.kind);
         let verdict = match (refusal(&job, self.db.now()), &handler) {
+            _ if let Some(by) = &job.cancelled_by => Some(Verdict::Cancelled(format!("called off by {by}"))),
             (Some(fault), _) => Some(Verdict::Park(fault)),
             (None, None) => Some(Verdict::Park(unknown_kind(&job.kind))),
             (None, Some(handler)) => self.run_leased(Arc::clone(handler), &job).await,
@@ -92,7 +106,7 @@ impl Shared {
             Err(err) => err,
         };
         tracing::error!("failed to store the result of job `{}`: {not_stored}", job.id);
-        let (verdict, finish) = self.decide(job, Verdict::Retry(not_settled(&not_stored.to_string())));
+        let (verdict, finish) = self.decide(job, Verdict::Retry(not_stored.fault()));
         // A retry has nothing to settle. Giving up has, so the handler is asked once more.
         let told = handler.filter(|_| matches!(verdict, Verdict::Park(_)));
         let mut stored = self.store(told.clone(), job, verdict.clone(), &finish).await;
@@ -150,6 +164,7 @@ async fn store_once(
 ) -> Result<(), StoreError> {
     let mut tx = db.begin().await?;
     if let Some(handler) = handler {
+        tx.limit_follow_ups(handler.most_follow_ups());
         handler.settle(&mut tx, job, verdict).await?;
     }
     jobs::finish(&mut tx, actor, job, finish).await?;

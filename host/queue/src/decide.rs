@@ -11,7 +11,11 @@ use crate::handler::Verdict;
 /// Why a claimed job must not be run at all; `None` when it may.
 pub(crate) fn refusal(job: &Job, now: Timestamp) -> Option<Fault> {
     if let Some(reason) = &job.unreadable {
-        let message = format!("the payload is no JSON: {reason}; mend it in the database, then replay the job");
+        let message = format!(
+            "the payload is no JSON: {reason}; give it a good one with \
+             `wharf jobs replay --tenant {} {} --payload <file>`",
+            job.tenant, job.id
+        );
         return Some(
             Fault::new(FaultKind::DataOutOfContract, "queue.bad-payload", message, Blame::Host)
                 .with_retry(Retry::Never),

@@ -37,6 +37,12 @@ pub trait Handler: Send + Sync {
         true
     }
 
+    /// How many jobs `settle` may enqueue; more park the job with the reason. A limit against a run-away, so it is
+    /// raised only where the business has a limit of its own.
+    fn most_follow_ups(&self) -> u32 {
+        100
+    }
+
     /// Stores what came of it, in the transaction that finishes the job; an error rolls both back and the attempt
     /// counts as failed. `verdict` is final: a retry whose attempts or deadline are used up arrives as `Park`. Nothing
     /// outside the transaction may be changed here.

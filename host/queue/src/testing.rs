@@ -129,6 +129,7 @@ pub(crate) fn claimed(attempt: u32, deadline: Option<i64>) -> Job {
         lease_until: Timestamp::from_millis(START + LEASE),
         deadline: deadline.map(|after| Timestamp::from_millis(START + after)),
         depth: 0,
+        cancelled_by: None,
         created_at: Timestamp::from_millis(START),
     }
 }

@@ -164,6 +164,14 @@ impl Schedule {
         Due { ticks, next: next.map_or(Timestamp::from_millis(i64::MAX), moment) }
     }
 
+    /// The `last` of a schedule that comes into being at `born`: cron ticks count from there on, a pace starts at once.
+    pub fn first(&self, born: Timestamp) -> Option<Timestamp> {
+        match &self.when {
+            When::Cron(_) => Some(born),
+            When::Every(_) => None,
+        }
+    }
+
     /// Is `at` inside the window? What runs may go on until it is not. Always true without a window.
     pub fn open_at(&self, at: Timestamp) -> bool {
         self.fits(self.zone.reading(instant(at)))

@@ -10,7 +10,7 @@ use wharf_store::jobs::Job;
 use wharf_store::{StoreError, Tx, exceptions, flows};
 
 use super::apply::resumes;
-use super::{Advancing, Runner, STOPPED, actor, own_fault, unreadable, wait_for_resume};
+use super::{Advancing, MOST_FOLLOW_UPS, Runner, STOPPED, actor, own_fault, unreadable, wait_for_resume};
 use crate::order_release;
 
 /// The action that applies a parked event once more.
@@ -39,10 +39,14 @@ impl Handler for Advance {
         }
     }
 
+    fn most_follow_ups(&self) -> u32 {
+        MOST_FOLLOW_UPS
+    }
+
     async fn settle(&self, tx: &mut Tx, job: &Job, verdict: &Verdict) -> Result<(), StoreError> {
         match verdict {
             Verdict::Done(_) => match read(job) {
-                Ok((key, advancing)) => self.0.apply(tx, &job.tenant, &key, advancing.event).await,
+                Ok((key, advancing)) => self.0.apply(tx, &job.tenant, &key, advancing.event, job.depth + 1).await,
                 Err(_) => Ok(()),
             },
             Verdict::Park(fault) => unapplied(tx, job, fault).await,

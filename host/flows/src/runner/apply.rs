@@ -23,14 +23,16 @@ const RESUME: &str = "resume";
 impl Runner {
     /// Loads the flow, lets it work out what the event means, and stores the outcome. A broken invariant stores
     /// nothing of it: the flow stops, a person is called, and this and all later events wait until the flow is resumed.
+    /// The commands' jobs are `depth` deep.
     pub(super) async fn apply(
         &self,
         tx: &mut Tx,
         tenant: &TenantId,
         key: &FlowKey,
         event: Event,
+        depth: u32,
     ) -> Result<(), StoreError> {
-        let mut step = Applying { db: &self.db, tx, tenant, key };
+        let mut step = Applying { db: &self.db, tx, tenant, key, depth };
         let row = flows::load(step.tx, tenant, order_release::KIND, key).await?;
         let now = step.tx.now();
         let row = row.unwrap_or_else(|| FlowRow::fresh(tenant.clone(), order_release::KIND, key.clone(), now));
@@ -67,6 +69,7 @@ struct Applying<'a> {
     tx: &'a mut Tx,
     tenant: &'a TenantId,
     key: &'a FlowKey,
+    depth: u32,
 }
 
 impl Applying<'_> {
@@ -84,7 +87,7 @@ impl Applying<'_> {
             }
             command => {
                 if let Some(job) = job(self.tenant, self.key, &command, self.tx.now())? {
-                    jobs::enqueue(self.tx, &actor(), &job).await?;
+                    jobs::enqueue(self.tx, &actor(), &NewJob { depth: self.depth, ..job }).await?;
                 }
             }
         }
@@ -114,7 +117,8 @@ impl Applying<'_> {
         }
     }
 
-    /// Queues the event again: `flow.advance` waits while the flow is stopped.
+    /// Queues the event again: `flow.advance` waits while the flow is stopped. It starts over in depth, because it waits
+    /// for a person.
     async fn put_off(&mut self, event: Event) -> Result<(), StoreError> {
         super::tell(self.tx, &actor(), self.tenant, self.key, event).await.map(|_| ())
     }

@@ -15,7 +15,7 @@ use wharf_queue::{Handler, Verdict};
 use wharf_store::jobs::Job;
 use wharf_store::{StoreError, Tx};
 
-use super::{Runner, own_fault, unreadable};
+use super::{MOST_FOLLOW_UPS, Runner, own_fault, unreadable};
 use crate::order_release::{self, Command, Event, FailedCommand, StepKind};
 
 pub(super) struct Fulfil(pub(super) Runner);
@@ -55,6 +55,10 @@ impl Handler for Fulfil {
         }
     }
 
+    fn most_follow_ups(&self) -> u32 {
+        MOST_FOLLOW_UPS
+    }
+
     async fn settle(&self, tx: &mut Tx, job: &Job, verdict: &Verdict) -> Result<(), StoreError> {
         let event = match verdict {
             Verdict::Retry(_) | Verdict::Snooze { .. } => None,
@@ -65,8 +69,10 @@ impl Handler for Fulfil {
                 self.failure(job, fault).await?
             }
         };
+        // An answer is something new from outside; a failure is not.
+        let depth = if matches!(verdict, Verdict::Done(_)) { 1 } else { job.depth + 1 };
         match (event, &job.flow) {
-            (Some(event), Some(key)) => self.0.apply(tx, &job.tenant, key, event).await,
+            (Some(event), Some(key)) => self.0.apply(tx, &job.tenant, key, event, depth).await,
             _ => Ok(()),
         }
     }

@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 use wharf_domain::ctx::Actor;
+use wharf_domain::exception as codes;
 use wharf_domain::ids::{IdError, JobId};
 use wharf_store::exceptions::{self, ExceptionRow};
 use wharf_store::{StoreError, Tx, jobs};
@@ -25,7 +26,8 @@ pub enum ChoiceError {
 }
 
 /// Takes one of the exception's own actions. The flow hears of it after the commit and closes the exception when its
-/// cause is gone; an event that could not be applied is applied once more.
+/// cause is gone; an event that could not be applied is applied once more, and a
+/// job that holds its lane is replayed or cancelled.
 pub async fn choose(tx: &mut Tx, actor: &Actor, exception: &ExceptionRow, action: &str) -> Result<(), ChoiceError> {
     if exception.resolution.is_some() {
         return Err(ChoiceError::Closed(exception.id.to_string()));
@@ -35,9 +37,13 @@ pub async fn choose(tx: &mut Tx, actor: &Actor, exception: &ExceptionRow, action
         return Err(ChoiceError::UnknownAction { action: action.to_owned(), allowed });
     }
     if action == advance::REPLAY {
-        let job = exception.object.rsplit('/').next().unwrap_or_default();
-        jobs::replay(tx, actor, &JobId::parse(job)?).await?;
         exceptions::resolve(tx, actor, &exception.id, action, "").await?;
+        jobs::replay(tx, actor, &job_of(exception)?).await?;
+        return Ok(());
+    }
+    if exception.code == codes::LANE_HELD {
+        exceptions::resolve(tx, actor, &exception.id, action, "").await?;
+        jobs::call_off(tx, actor, &job_of(exception)?).await?;
         return Ok(());
     }
     let Some(key) = &exception.flow else {
@@ -51,4 +57,9 @@ pub async fn choose(tx: &mut Tx, actor: &Actor, exception: &ExceptionRow, action
     };
     tell(tx, actor, &exception.tenant, key, event).await?;
     Ok(())
+}
+
+/// The job at the end of the exception's object.
+fn job_of(exception: &ExceptionRow) -> Result<JobId, IdError> {
+    JobId::parse(exception.object.rsplit('/').next().unwrap_or_default())
 }

@@ -7,6 +7,10 @@
 //! Lanes: `order/42` takes the events of one flow in order, `order/42#read` its readings, `order/42#7` the commands of
 //! delivery 7, `order/42#timer` its timers, `order/42#resume` what wakes it after it was stopped. A cancellation
 //! therefore never waits behind a carrier that is down, and nothing of one delivery waits for another.
+//!
+//! Depth: a job that another one causes is one deeper. What comes from outside starts over: an event of the ERP, an
+//! answer of a port, a timer, a person. So an order may live for years and be worked on a thousand times, and a chain
+//! of jobs that feeds on itself ends after a few.
 
 mod advance;
 mod apply;
@@ -48,6 +52,9 @@ pub const NOTE: &str = "erp.note";
 pub const RATE: &str = "carrier.rate";
 pub const CREATE_SHIPMENT: &str = "carrier.create-shipment";
 pub const VOID: &str = "carrier.void";
+
+/// How many jobs one event may cause: an order of some hundred parcels writes every label back in a job of its own.
+const MOST_FOLLOW_UPS: u32 = 1_000;
 
 /// Kinds that fulfil a command of a flow.
 const COMMANDS: [&str; 7] = [READ_ORDER, SET_SHIPPING, ATTACH, NOTE, RATE, CREATE_SHIPMENT, VOID];
@@ -98,9 +105,14 @@ pub async fn tell(
     key: &FlowKey,
     event: Event,
 ) -> Result<Enqueued, StoreError> {
+    jobs::enqueue(tx, actor, &told_job(tenant, key, event)?).await
+}
+
+/// The job that tells a flow of an event.
+pub(crate) fn told_job(tenant: &TenantId, key: &FlowKey, event: Event) -> Result<NewJob, StoreError> {
     // The events of a stopped flow wait in its lane: what resumes it must not wait behind them.
     let lane = if apply::resumes(&event) { format!("{key}#resume") } else { key.to_string() };
-    jobs::enqueue(tx, actor, &advance_job(tenant, key, event, lane)?).await
+    advance_job(tenant, key, event, lane)
 }
 
 /// What a job of a stopped flow does: nothing yet.

@@ -143,7 +143,7 @@ both! {
         end(&house, &parked, &Finish::Park { fault }).await;
         house.clock.advance(2 * DAY);
         assert_eq!((swept(&house, Old::QuickJobs).await, swept(&house, Old::Tapes).await), (1, 1));
-        assert_eq!(there(&house, &kept[0]).await, false);
+        assert!(!there(&house, &kept[0]).await);
         for job in [&kept[1], &parked.id] {
             assert!(jobs::get(&house.db, job).await.expect("get").is_some());
             assert_eq!(tapes::for_job(&house.db, &tenant("t"), job).await.expect("tapes").len(), 1);

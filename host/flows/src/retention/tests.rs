@@ -1,0 +1,83 @@
+use wharf_store::jobs;
+
+use super::*;
+use crate::testing::{House, actor, key};
+
+const DAY: i64 = DAY_MS;
+
+fn always() -> Schedule {
+    serde_json::from_str(r#"{"every_seconds":3600}"#).expect("schedule")
+}
+
+async fn sweep(house: &House, when: Schedule) {
+    let mut tx = house.db.begin().await.expect("begin");
+    let job = jobs::NewJob::new(wharf_domain::ids::TenantId::host(), SWEEP, SWEEP, json!({}));
+    jobs::enqueue(&mut tx, &actor(), &job).await.expect("enqueue");
+    tx.commit().await.expect("commit");
+    let mut registry = house.registry();
+    register(&mut registry, house.db.clone(), Keep::default(), when);
+    house.drain_with(registry).await;
+}
+
+async fn done(house: &House) -> u64 {
+    jobs::counts(&house.db).await.expect("counts").done
+}
+
+#[tokio::test]
+async fn an_order_that_is_closed_goes_by_age_and_pulls_go_sooner() {
+    let house = House::new().await;
+    house.change("e1").await;
+    house.drain().await;
+    assert_eq!(house.flow().await.0, "closed");
+    let all = done(&house).await;
+    let of_flow =
+        jobs::for_flow(&house.db, &crate::order_release::examples::tenant(), &key()).await.expect("jobs").len();
+    house.clock.advance(3 * DAY);
+    sweep(&house, always()).await;
+    assert_eq!(done(&house).await, of_flow as u64 + 1, "of {all}: pulls are gone; the sweep itself is new");
+    house.clock.advance(30 * DAY);
+    sweep(&house, always()).await;
+    assert_eq!(done(&house).await, 1, "the sweep itself");
+    assert_eq!(house.flow().await.0, "closed", "the flow stays");
+    house.at_rest().await;
+}
+
+#[tokio::test]
+async fn an_order_that_is_open_keeps_its_jobs_however_old() {
+    let house = House::new().await;
+    house.outside.erp().attach_faults = vec![crate::testing::fault(FaultKind::Forbidden)];
+    house.change("e1").await;
+    house.drain().await;
+    assert_ne!(house.flow().await.0, "closed");
+    let before =
+        jobs::for_flow(&house.db, &crate::order_release::examples::tenant(), &key()).await.expect("jobs").len();
+    house.clock.advance(400 * DAY);
+    sweep(&house, always()).await;
+    let after = jobs::for_flow(&house.db, &crate::order_release::examples::tenant(), &key()).await.expect("jobs").len();
+    assert!(after >= before, "{after} of {before}");
+}
+
+#[tokio::test]
+async fn a_sweep_stops_when_its_window_closes() {
+    let house = House::new().await;
+    house.change("e1").await;
+    house.drain().await;
+    let all = done(&house).await;
+    house.clock.advance(400 * DAY);
+    // 22:13 on a Tuesday plus 400 days: a Wednesday evening.
+    let nights = r#"{"every_seconds":3600,"window":{"from":"01:00","to":"04:00"}}"#;
+    sweep(&house, serde_json::from_str(nights).expect("schedule")).await;
+    assert!(done(&house).await >= all, "one batch at most, of what was there: pulls");
+}
+
+#[test]
+fn days_that_would_remove_what_is_new_are_refused() {
+    for (keep, name) in [
+        (Keep { jobs_days: 0, ..Keep::default() }, "jobs_days"),
+        (Keep { ticks_days: 1, ..Keep::default() }, "ticks_days"),
+    ] {
+        let refused = keep.check().expect_err(name);
+        assert!(refused.contains(name) && refused.contains("use at least"), "{refused}");
+    }
+    Keep::default().check().expect("the defaults");
+}
