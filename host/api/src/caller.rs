@@ -21,6 +21,10 @@ pub(crate) enum Perm {
     ExceptionsRead,
     ExceptionsResolve,
     JobsRead,
+    JobsReplay,
+    JobsCancel,
+    SchedulesRead,
+    SchedulesPause,
 }
 
 impl Perm {

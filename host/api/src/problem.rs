@@ -70,16 +70,23 @@ impl Problem {
 }
 
 impl From<StoreError> for Problem {
-    /// Nothing was stored, so the caller may repeat the request.
+    /// Unless the code says `store-in-doubt`, nothing was stored and the caller may repeat the request.
     fn from(error: StoreError) -> Self {
         tracing::error!("failed to serve a request: {error}");
-        let full = matches!(error, StoreError::Full);
-        let (status, code, detail) = if full {
-            (StatusCode::INSUFFICIENT_STORAGE, "disk-full", "there is no space left; nothing was stored")
-        } else {
-            (StatusCode::SERVICE_UNAVAILABLE, "store-unavailable", "the database did not answer; nothing was stored")
+        let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+        let (status, code, seconds, detail) = match &error {
+            StoreError::Full => {
+                let detail = "there is no space left; nothing was stored".to_owned();
+                (StatusCode::INSUFFICIENT_STORAGE, "disk-full", "60", detail)
+            }
+            StoreError::InDoubt => {
+                let detail = "the database went away; nobody knows whether it was stored, look before you repeat";
+                (unavailable, "store-in-doubt", "5", detail.to_owned())
+            }
+            StoreError::Crowded { .. } => (unavailable, "too-much-waiting", "60", error.to_string()),
+            _ => (unavailable, "store-unavailable", "5", "the database did not answer; nothing was stored".to_owned()),
         };
-        let header = Some((header::RETRY_AFTER, if full { "60" } else { "5" }));
+        let header = Some((header::RETRY_AFTER, seconds));
         Self { hint: Some("repeat the request later"), header, ..Self::new(status, code, detail) }
     }
 }
@@ -101,5 +108,33 @@ impl IntoResponse for Problem {
             headers.insert(name, HeaderValue::from_static(value));
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wharf_domain::ids::TenantId;
+
+    use super::*;
+
+    /// Disk full degrades: whoever sends hears when to come back.
+    #[tokio::test]
+    async fn p8_a_store_that_cannot_take_it_says_when_to_come_back() {
+        let tenant = TenantId::parse("nordic").expect("tenant");
+        let crowded = StoreError::Crowded { tenant, source_name: "odoo".to_owned(), most: 10_000 };
+        for (error, status, code, seconds) in [
+            (StoreError::Full, 507, "disk-full", "60"),
+            (StoreError::Closed, 503, "store-unavailable", "5"),
+            (StoreError::InDoubt, 503, "store-in-doubt", "5"),
+            (crowded, 503, "too-much-waiting", "60"),
+        ] {
+            let response = Problem::from(error).into_response();
+            assert_eq!(response.status().as_u16(), status);
+            assert_eq!(response.headers()["retry-after"], seconds);
+            assert_eq!(response.headers()["content-type"], "application/problem+json");
+            let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.expect("body");
+            let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+            assert_eq!((body["code"].as_str(), body["status"].as_u64()), (Some(code), Some(u64::from(status))));
+        }
     }
 }

@@ -46,6 +46,7 @@ pub(crate) fn rows() -> Vec<Row> {
         admin::flows::routes(),
         admin::exceptions::routes(),
         admin::jobs::routes(),
+        admin::schedules::routes(),
     ]
     .into_iter()
     .flatten()
@@ -92,6 +93,17 @@ mod tests {
                 "Get /api/v1/tenants/{tenant}/exceptions ExceptionsRead",
                 "Post /api/v1/tenants/{tenant}/exceptions/{id}/resolve ExceptionsResolve",
                 "Get /api/v1/jobs/counts JobsRead",
+                "Get /api/v1/queue JobsRead",
+                "Get /api/v1/dead-letters JobsRead",
+                "Get /api/v1/tenants/{tenant}/dead-letters JobsRead",
+                "Get /api/v1/tenants/{tenant}/jobs JobsRead",
+                "Post /api/v1/tenants/{tenant}/jobs/replay JobsReplay",
+                "Get /api/v1/tenants/{tenant}/jobs/{id} JobsRead",
+                "Post /api/v1/tenants/{tenant}/jobs/{id}/replay JobsReplay",
+                "Post /api/v1/tenants/{tenant}/jobs/{id}/cancel JobsCancel",
+                "Get /api/v1/tenants/{tenant}/schedules SchedulesRead",
+                "Post /api/v1/tenants/{tenant}/schedules/{name}/pause SchedulesPause",
+                "Post /api/v1/tenants/{tenant}/schedules/{name}/resume SchedulesPause",
             ]
         );
     }
@@ -100,7 +112,7 @@ mod tests {
     async fn a_row_for_the_administrator_refuses_everybody_else() {
         let house = House::new().await;
         for row in rows().into_iter().filter(|row| row.perm.needs_admin()) {
-            let path = row.path.replace("{tenant}", "nordic").replace("{id}", "42");
+            let path = row.path.replace("{tenant}", "nordic").replace("{id}", "42").replace("{name}", "x");
             let method = match row.verb {
                 Verb::Get => Method::GET,
                 Verb::Post => Method::POST,

@@ -67,6 +67,12 @@ impl ApiState {
         id.filter(|_| matches).ok_or_else(Problem::no_such_resource)
     }
 
+    /// A tenant of this host, or the host itself, whose own work is nobody else's.
+    pub(crate) fn tenant_or_host(&self, tenant: &str) -> Result<TenantId, Problem> {
+        let host = TenantId::host();
+        if tenant == host.as_str() { Ok(host) } else { self.tenant(tenant) }
+    }
+
     /// A tenant of this host.
     pub(crate) fn tenant(&self, tenant: &str) -> Result<TenantId, Problem> {
         let id = TenantId::parse(tenant).ok().filter(|id| self.0.tenants.contains_key(id));

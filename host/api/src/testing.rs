@@ -192,10 +192,10 @@ impl House {
     }
 }
 
-fn tenant() -> TenantId {
+pub(crate) fn tenant() -> TenantId {
     TenantId::parse("nordic").expect("tenant")
 }
 
-fn actor() -> Actor {
+pub(crate) fn actor() -> Actor {
     Actor::Host("test".to_owned())
 }

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use axum::Json;
 use axum::extract::{Query, State};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use wharf_domain::ids::{FlowKey, TenantId};
 use wharf_domain::time::Timestamp;
 use wharf_flows::{order_release, runner};
@@ -17,6 +16,7 @@ use wharf_store::inbox::{self, EventRow};
 use wharf_store::jobs::{self, AttemptRow, JobRow};
 use wharf_store::{Db, StoreError};
 
+use super::shorten;
 use crate::caller::Perm;
 use crate::path::Segments;
 use crate::problem::Problem;
@@ -30,8 +30,6 @@ pub(crate) fn routes() -> Vec<Row> {
     ]
 }
 
-/// Texts longer than this many bytes (label files, partners' answers) are shown by their length only.
-const LONGEST_TEXT: usize = 2_000;
 const DEFAULT_LIMIT: u32 = 100;
 const MOST: u32 = 500;
 
@@ -145,15 +143,6 @@ async fn compose(db: &Db, tenant: &TenantId, key: &FlowKey, flow: FlowRow) -> Re
     }
     audit.sort_by_key(|row| row.seq);
     Ok(Timeline { flow, events: inbox::for_flow(db, tenant, key).await?, jobs, effects, exceptions, audit })
-}
-
-fn shorten(value: &mut Value) {
-    match value {
-        Value::String(text) if text.len() > LONGEST_TEXT => *value = Value::String(format!("… {} bytes", text.len())),
-        Value::Array(items) => items.iter_mut().for_each(shorten),
-        Value::Object(fields) => fields.values_mut().for_each(shorten),
-        _ => {}
-    }
 }
 
 #[cfg(test)]

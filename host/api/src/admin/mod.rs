@@ -3,3 +3,18 @@
 pub(crate) mod exceptions;
 pub(crate) mod flows;
 pub(crate) mod jobs;
+pub(crate) mod schedules;
+
+use serde_json::Value;
+
+/// Texts longer than this many bytes (label files, partners' answers) are shown by their length only.
+const LONGEST_TEXT: usize = 2_000;
+
+fn shorten(value: &mut Value) {
+    match value {
+        Value::String(text) if text.len() > LONGEST_TEXT => *value = Value::String(format!("… {} bytes", text.len())),
+        Value::Array(items) => items.iter_mut().for_each(shorten),
+        Value::Object(fields) => fields.values_mut().for_each(shorten),
+        _ => {}
+    }
+}

@@ -185,7 +185,7 @@ async fn a_label_not_bought_yet_is_not_bought_after_a_cancellation() {
     house.outside.acme(|acme| acme.create_faults = vec![outage]);
     house.change("e1").await;
     house.drain().await;
-    assert_eq!(states(&house.jobs(CREATE_SHIPMENT).await), [JobState::Ready], "it waits for the carrier");
+    assert_eq!(states(&house.jobs(CREATE_SHIPMENT).await), [JobState::Waiting], "it waits for the carrier");
     house.outside.erp().order = cancelled();
     house.change("e2").await;
     house.drain().await;
@@ -206,7 +206,7 @@ async fn an_uncertain_purchase_waits_parks_and_is_looked_at_again() {
     house.change("e1").await;
     house.drain().await;
     let waiting = house.jobs(CREATE_SHIPMENT).await;
-    assert_eq!((waiting[0].state, waiting[0].attempt), (JobState::Ready, 0), "waiting for a lookup is no attempt");
+    assert_eq!((waiting[0].state, waiting[0].attempt), (JobState::Waiting, 0), "waiting for a lookup is no attempt");
     assert_eq!(house.open().await, Vec::<String>::new());
 
     house.clock.advance(30_000);
@@ -325,7 +325,8 @@ async fn a_broken_promise_stops_the_flow_before_anything_is_done() {
     house.drain().await;
     assert_eq!(house.flow().await.0, STOPPED);
     assert_eq!(house.jobs(READ_ORDER).await.len(), before, "nothing is executed");
-    let waiting = states(&house.jobs(ADVANCE).await).into_iter().filter(|state| *state == JobState::Ready);
+    let waits = |state: &JobState| matches!(state, JobState::Waiting | JobState::Queued);
+    let waiting = states(&house.jobs(ADVANCE).await).into_iter().filter(waits);
     assert_eq!(waiting.count(), 2, "nothing is forgotten: neither the event that stopped it nor the next one");
 
     damage(&house, |state| {
@@ -402,7 +403,7 @@ async fn a_stopped_flow_buys_nothing() {
     house.clock.advance(1_000);
     house.drain().await;
     assert_eq!(house.outside.acme(|acme| acme.create_calls.len()), 1);
-    assert_eq!(states(&house.jobs(CREATE_SHIPMENT).await), [JobState::Ready]);
+    assert_eq!(states(&house.jobs(CREATE_SHIPMENT).await), [JobState::Waiting]);
 }
 
 #[tokio::test]
@@ -440,4 +441,38 @@ async fn an_event_nobody_can_read_is_parked_and_a_person_is_told() {
     tx.commit().await.expect("commit");
     assert_eq!(states(&house.jobs(ADVANCE).await), [JobState::Ready]);
     assert_eq!(house.open().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_answer_starts_over_in_depth_and_a_chain_within_the_host_does_not() {
+    let house = House::new().await;
+    house.change("e1").await;
+    house.drain().await;
+    assert_eq!(house.flow().await.0, "closed");
+    let rows = jobs::for_flow(&house.db, &examples::tenant(), &key()).await.expect("jobs");
+    assert!(rows.len() > 6, "a whole order: {}", rows.len());
+    for row in rows {
+        let from_outside = row.kind == ADVANCE;
+        assert_eq!(row.depth, u32::from(!from_outside), "{}", row.kind);
+    }
+}
+
+#[tokio::test]
+async fn a_person_who_cancels_a_waiting_purchase_is_heard_by_its_flow() {
+    let house = House::new().await;
+    let outage = fault(FaultKind::Outage).with_retry(Retry::Later { after_ms: Some(60_000) });
+    house.outside.acme(|acme| acme.create_faults = vec![outage]);
+    house.change("e1").await;
+    house.drain().await;
+    let waiting = house.jobs(CREATE_SHIPMENT).await.remove(0);
+    assert_eq!(waiting.state, JobState::Waiting);
+    let mut tx = house.db.begin().await.expect("begin");
+    jobs::call_off(&mut tx, &actor(), &waiting.id).await.expect("call off");
+    tx.commit().await.expect("commit");
+    house.drain().await;
+    let purchases = house.jobs(CREATE_SHIPMENT).await;
+    assert_eq!((purchases[0].id, purchases[0].state), (waiting.id, JobState::Cancelled));
+    let (_, state) = house.flow().await;
+    let label = state.deliveries.values().next().expect("delivery").labels.first().expect("label").clone();
+    assert_ne!(label.status, LabelStatus::Asked {}, "the flow waits for it no more");
 }

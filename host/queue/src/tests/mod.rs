@@ -1,6 +1,7 @@
 //! Workers on a real database, through their public face.
 
 mod lease;
+mod limits;
 mod random;
 mod run;
 mod verdicts;
