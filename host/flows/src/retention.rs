@@ -5,7 +5,6 @@
 //! a worker for long; whatever it has removed by then stays removed.
 
 use async_trait::async_trait;
-use serde::Deserialize;
 use serde_json::json;
 use wharf_domain::fault::{Blame, Fault, FaultKind};
 use wharf_domain::schedule::Schedule;
@@ -27,8 +26,7 @@ const PAUSE_MS: i64 = 1_000;
 const DAY_MS: i64 = 24 * 3_600_000;
 
 /// For how many days what is over is kept.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keep {
     /// Finished jobs of a flow, with their attempts; never while the flow is open.
     pub jobs_days: u32,

@@ -10,13 +10,17 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use wharf_domain::ctx::Environment;
 use wharf_domain::ids::{ConnectionId, TenantId};
+use wharf_domain::schedule::Schedule;
 use wharf_flows::order_release::Policy;
+use wharf_flows::retention::Keep;
 
 /// The whole file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
     pub(crate) server: Server,
+    #[serde(default)]
+    pub(crate) retention: Retention,
     #[serde(default, rename = "tenant")]
     pub(crate) tenants: Vec<Tenant>,
     /// The folder of the file: relative paths start here.
@@ -65,6 +69,51 @@ fn default_backoff() -> u64 {
 }
 fn default_settle() -> u32 {
     10
+}
+
+/// For how many days what is over is kept, and when the rest is removed. Nothing an open order or an unsettled effect
+/// refers to is ever removed, and effects and the audit never are.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Retention {
+    /// Finished jobs of an order, with their attempts.
+    pub(crate) jobs_days: u32,
+    /// Finished jobs of no order, such as the pulls that found nothing.
+    pub(crate) done_quick_days: u32,
+    /// Recorded exchanges with partners.
+    pub(crate) tapes_days: u32,
+    /// Facts that arrived; one told again after this counts as new.
+    pub(crate) events_days: u32,
+    /// Ticks of schedules; a clock set back further may fire them again.
+    pub(crate) ticks_days: u32,
+    /// When it works. It stops when a window closes.
+    pub(crate) schedule: Schedule,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        let keep = Keep::default();
+        Self {
+            jobs_days: keep.jobs_days,
+            done_quick_days: keep.done_quick_days,
+            tapes_days: keep.tapes_days,
+            events_days: keep.events_days,
+            ticks_days: keep.ticks_days,
+            schedule: Schedule::hourly(),
+        }
+    }
+}
+
+impl Retention {
+    pub(crate) fn keep(&self) -> Keep {
+        Keep {
+            jobs_days: self.jobs_days,
+            done_quick_days: self.done_quick_days,
+            tapes_days: self.tapes_days,
+            events_days: self.events_days,
+            ticks_days: self.ticks_days,
+        }
+    }
 }
 
 /// A client of the 3PL, or a company.
@@ -170,13 +219,23 @@ impl Config {
                 bail!("`server.{name}` is {value}; use at least {least}");
             }
         }
+        if let Err(wrong) = self.retention.keep().check() {
+            bail!("`retention`: {wrong}");
+        }
         let mut tenants = std::collections::BTreeSet::new();
         for tenant in &self.tenants {
+            if tenant.id == TenantId::host() {
+                bail!("tenant `{}` has the name of the host's own work; call it otherwise", tenant.id);
+            }
             if !tenants.insert(&tenant.id) {
                 bail!("tenant `{}` is there twice", tenant.id);
             }
             if let Some(odoo) = &tenant.odoo {
                 origin(&odoo.url).with_context(|| format!("`odoo.url` of tenant `{}`", tenant.id))?;
+                if !(1..=86_400).contains(&odoo.poll_seconds) {
+                    let (id, seconds) = (&tenant.id, odoo.poll_seconds);
+                    bail!("`odoo.poll_seconds` of tenant `{id}` is {seconds}; use 1 to 86400");
+                }
             }
             let mut connections = std::collections::BTreeSet::new();
             for c in &tenant.connections {
@@ -307,7 +366,7 @@ secrets = { oauth = { client_id = { env = "ID" } } }
         for line in settings.lines().filter(|l| l.trim_start().starts_with("pub(crate) ") && l.contains(':')) {
             let name = line.trim_start().trim_start_matches("pub(crate) ").split(':').next().expect("a name");
             let known = ["tenants", "connections", "server"].contains(&name) || text.contains(&format!("{name} = "));
-            let table = text.contains(&format!("[tenant.{name}]"));
+            let table = text.contains(&format!("[tenant.{name}]")) || text.contains(&format!("[{name}]"));
             assert!(known || table, "`{name}` is missing in docs/wharf.example.toml");
         }
     }
@@ -321,6 +380,20 @@ secrets = { oauth = { client_id = { env = "ID" } } }
         ] {
             let err = format!("{:#}", parse(&GOOD.replace(from, to)).expect_err(name));
             assert!(err.contains(name), "{err}");
+        }
+    }
+
+    #[test]
+    fn retention_is_checked_and_the_hosts_name_is_taken() {
+        for (from, to, named) in [
+            ("[[tenant]]\n", "[retention]\njobs_days = 0\n[[tenant]]\n", "`jobs_days` is 0"),
+            ("[[tenant]]\n", "[retention]\nschedule = { cron = \"0 1 * * *\", zone = \"Mars\" }\n[[tenant]]\n", "Mars"),
+            ("id = \"nordic\"", "id = \"wharf\"", "host's own"),
+            ("database = ", "poll_seconds = 0\ndatabase = ", "poll_seconds"),
+        ] {
+            let text = GOOD.replacen(from, to, 1);
+            let refused = parse(&text).and_then(|config| config.check()).expect_err(named);
+            assert!(format!("{refused:#}").contains(named), "{refused:#}");
         }
     }
 

@@ -164,6 +164,12 @@ impl Schedule {
         Due { ticks, next: next.map_or(Timestamp::from_millis(i64::MAX), moment) }
     }
 
+    /// Every full hour; missed ones count as one.
+    pub fn hourly() -> Self {
+        let when = When::Every(NonZeroU32::new(3_600).unwrap_or(NonZeroU32::MIN));
+        Self { when, zone: Zone::utc(), window: None, missed: Missed::RunOnce }
+    }
+
     /// The `last` of a schedule that comes into being at `born`: cron ticks count from there on, a pace starts at once.
     pub fn first(&self, born: Timestamp) -> Option<Timestamp> {
         match &self.when {

@@ -23,6 +23,10 @@ impl Zone {
         }
     }
 
+    pub(super) fn utc() -> Self {
+        Self(TimeZone::UTC)
+    }
+
     pub(super) fn name(&self) -> &str {
         self.0.iana_name().unwrap_or("UTC")
     }

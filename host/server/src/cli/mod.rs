@@ -1,14 +1,21 @@
 //! Commands, one file each. The doc comment of an argument is its help text.
 //!
-//! Exit codes: 0 done · 1 failed · 2 wrong use · 3 the adapter answered with a fault.
+//! Exit codes: 0 done · 1 failed · 2 wrong use, which includes asking the host for what does not exist · 3 the adapter
+//! answered with a fault.
 
 mod adapter_build;
 mod adapter_call;
 mod adapter_inspect;
+mod api_client;
 mod doctor;
+mod jobs_cancel;
+mod jobs_list;
+mod jobs_replay;
+mod jobs_show;
 mod migrate;
 mod odoo_setup;
 mod serve;
+mod status;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -43,6 +50,11 @@ enum Command {
     Migrate(migrate::Args),
     /// Checks configuration, secrets, database, adapters and Odoo, and says what to mend
     Doctor(doctor::Args),
+    /// Shows what waits, what was given up, and for how long
+    Status(status::Args),
+    /// Looks at jobs and moves them
+    #[command(subcommand)]
+    Jobs(Jobs),
     /// Works on adapter files, offline
     #[command(subcommand)]
     Adapter(Adapter),
@@ -59,6 +71,18 @@ enum Adapter {
     Inspect(adapter_inspect::Args),
     /// Runs one operation of an adapter file
     Call(adapter_call::Args),
+}
+
+#[derive(Debug, Subcommand)]
+enum Jobs {
+    /// Lists a tenant's jobs, newest first
+    List(jobs_list::Args),
+    /// Shows one job with its attempts and what it changed outside
+    Show(jobs_show::Args),
+    /// Gives parked jobs another go: one, or all that fit
+    Replay(jobs_replay::Args),
+    /// Gives up on a job that waits or is parked
+    Cancel(jobs_cancel::Args),
 }
 
 #[derive(Debug, Subcommand)]
@@ -96,6 +120,11 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Serve(args) => on_runtime(serve::run(args)),
         Command::Migrate(args) => on_runtime(migrate::run(args)),
         Command::Doctor(args) => on_runtime(doctor::run(args)),
+        Command::Status(args) => status::run(&args),
+        Command::Jobs(Jobs::List(args)) => jobs_list::run(&args),
+        Command::Jobs(Jobs::Show(args)) => jobs_show::run(&args),
+        Command::Jobs(Jobs::Replay(args)) => jobs_replay::run(&args),
+        Command::Jobs(Jobs::Cancel(args)) => jobs_cancel::run(&args),
         Command::Adapter(Adapter::Build(args)) => adapter_build::run(&args),
         Command::Adapter(Adapter::Inspect(args)) => adapter_inspect::run(&args),
         Command::Adapter(Adapter::Call(args)) => on_runtime(adapter_call::run(args)),

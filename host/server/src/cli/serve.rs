@@ -9,8 +9,8 @@ use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wharf_api::{ApiState, Token, router};
-use wharf_flows::runner;
 use wharf_flows::schedules::{Ticker, schedules};
+use wharf_flows::{retention, runner};
 use wharf_queue::{Backoff, Registry, Worker, WorkerConfig};
 
 use super::Outcome;
@@ -46,9 +46,12 @@ pub(crate) async fn run(args: Args) -> Outcome {
     shutdown::listen(&tasks, stop.clone())?;
     let mut registry = Registry::new();
     runner::register(&mut registry, db.clone(), wired);
+    let sweeps = config.retention.schedule.clone();
+    retention::register(&mut registry, db.clone(), config.retention.keep(), sweeps.clone());
+    let scheduled = schedules(wire::polls(&config), sweeps)?;
     let worker = Worker::new(db.clone(), Arc::new(registry), worker_config(&config));
     let working = tasks.spawn(worker.run(stop.clone()));
-    tasks.spawn(Ticker::new(db.clone(), schedules(wire::polls(&config))).run(stop.clone()));
+    tasks.spawn(Ticker::new(db.clone(), scheduled).run(stop.clone()));
 
     tracing::info!(listen = %address, tenants = config.tenants.len(), "serving");
     if let Some(path) = &args.ready_file {
