@@ -251,7 +251,8 @@ async fn main() -> Fallible<()> {
     };
     took.sort_unstable();
     let done = jobs::counts(&db).await?.done;
-    if done != timed as u64 {
+    // Near the end some of those that only wait are taken as well.
+    if done < timed as u64 {
         return Err(format!("{done} of {timed} jobs are done").into());
     }
     db.close().await;

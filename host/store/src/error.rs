@@ -47,7 +47,7 @@ pub enum StoreError {
     Timer { source_name: String, asked: Timestamp, rule: &'static str },
     #[error("the jobs that were finished together could not be stored: {0}")]
     Batch(String),
-    #[error("a job of kind `{kind}` has a lane or a coalesce key; add it by itself")]
+    #[error("a job of kind `{kind}` has a lane, a coalesce key or a source; add it by itself")]
     NotUnordered { kind: String },
     #[error("the database is closed")]
     Closed,

@@ -169,18 +169,19 @@ static INSERT_MANY: Text = Text::new(
 
 /// Adds many jobs that are ordered with nothing, with one statement. Their ids, in the order given.
 ///
-/// Fails with [`StoreError::NotUnordered`] when one of them has a lane or a coalesce key, and like [`enqueue`].
+/// Fails with [`StoreError::NotUnordered`] when one of them has a lane, a coalesce key or a source, and like [`enqueue`].
 pub async fn enqueue_unordered(tx: &mut Tx, actor: &Actor, jobs: &[NewJob]) -> Result<Vec<JobId>, StoreError> {
     let now = tx.now();
     let mut ids = Vec::with_capacity(jobs.len());
     let mut rows = Vec::with_capacity(jobs.len());
     for job in jobs {
-        if job.lane.is_some() || job.coalesce_key.is_some() {
+        if job.lane.is_some() || job.coalesce_key.is_some() || job.source.is_some() {
             return Err(StoreError::NotUnordered { kind: job.kind.clone() });
         }
         if job.depth > MOST_DEPTH {
             return Err(StoreError::TooDeep { kind: job.kind.clone(), most: MOST_DEPTH });
         }
+        tx.count_follow_up()?;
         let id = JobId::mint(tx.ids(), now);
         let (flow, payload) = (job.flow.as_ref().map(FlowKey::as_str), json(&job.payload)?);
         rows.push(value!([
