@@ -25,7 +25,7 @@ pub(crate) const START: i64 = 1_700_000_000_000;
 pub(crate) const LEASE: i64 = 60_000;
 
 #[derive(Default)]
-struct Counted(AtomicU64);
+pub(crate) struct Counted(AtomicU64);
 
 impl IdSource for Counted {
     fn next(&self, now: Timestamp) -> Uuid {

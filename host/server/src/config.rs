@@ -21,6 +21,8 @@ pub(crate) struct Config {
     pub(crate) server: Server,
     #[serde(default)]
     pub(crate) retention: Retention,
+    /// Absent: SQLite in `data_dir`, for one host.
+    pub(crate) database: Option<Database>,
     #[serde(default, rename = "tenant")]
     pub(crate) tenants: Vec<Tenant>,
     /// The folder of the file: relative paths start here.
@@ -35,7 +37,10 @@ pub(crate) struct Server {
     /// Address of the API; port 0 takes a free one.
     #[serde(default = "default_listen")]
     pub(crate) listen: SocketAddr,
-    /// Database, compiled adapters and the lock file live here.
+    /// What the host is called in leases and in the audit; unique among the hosts of one database. Absent: `host-1` with
+    /// SQLite, a name for each start with PostgreSQL.
+    pub(crate) name: Option<String>,
+    /// SQLite's file, compiled adapters and the lock file live here. One host's own.
     pub(crate) data_dir: PathBuf,
     /// Where `<adapter>.wasm` files are.
     pub(crate) adapters_dir: PathBuf,
@@ -55,6 +60,20 @@ pub(crate) struct Server {
     pub(crate) settle_seconds: u32,
 }
 
+/// A PostgreSQL database, which several hosts may share.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Database {
+    /// `postgres://user:password@host:port/name`; a secret, since the password is in it.
+    pub(crate) url: SecretRef,
+    /// Connections of this host at once, beside three for hints and its name.
+    #[serde(default = "default_connections")]
+    pub(crate) connections: u32,
+}
+
+fn default_connections() -> u32 {
+    16
+}
 fn default_listen() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 8080))
 }
@@ -222,6 +241,17 @@ impl Config {
         if let Err(wrong) = self.retention.keep().check() {
             bail!("`retention`: {wrong}");
         }
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+        if let Some(name) = &server.name
+            && !((1..=60).contains(&name.len()) && name.chars().all(plain))
+        {
+            bail!("`server.name` is `{name}`; use 1 to 60 letters, digits, `-`, `.` or `_`");
+        }
+        if let Some(database) = &self.database
+            && !(2..=1_000).contains(&database.connections)
+        {
+            bail!("`database.connections` is {}; use 2 to 1000", database.connections);
+        }
         let mut tenants = std::collections::BTreeSet::new();
         for tenant in &self.tenants {
             if tenant.id == TenantId::host() {
@@ -368,6 +398,28 @@ secrets = { oauth = { client_id = { env = "ID" } } }
             let known = ["tenants", "connections", "server"].contains(&name) || text.contains(&format!("{name} = "));
             let table = text.contains(&format!("[tenant.{name}]")) || text.contains(&format!("[{name}]"));
             assert!(known || table, "`{name}` is missing in docs/wharf.example.toml");
+        }
+    }
+
+    #[test]
+    fn a_postgres_database_is_a_secret_and_a_number() {
+        let with = |table: &str| parse(&format!("{table}\n{GOOD}"));
+        let config = with("[database]\nurl = { env = \"DB\" }").expect("config");
+        config.check().expect("check");
+        assert_eq!(config.database.expect("database").connections, 16);
+        let err = format!("{:#}", with("[database]\nurl = \"postgres://a:b@c/d\"").expect_err("no secret in clear"));
+        assert!(err.contains("url"), "{err}");
+        for (table, name) in [
+            ("[database]\nurl = { env = \"DB\" }\nconnections = 1", "`database.connections`"),
+            ("[database]\nurl = { env = \"DB\" }\nconnections = 0", "2 to 1000"),
+        ] {
+            let err = with(table).expect("shape").check().expect_err(name).to_string();
+            assert!(err.contains(name), "{err}");
+        }
+        for name in ["", "a b", "ü"] {
+            let text = GOOD.replace("[server]", &format!("[server]\nname = \"{name}\""));
+            let err = parse(&text).expect("shape").check().expect_err(name).to_string();
+            assert!(err.contains("`server.name`"), "{err}");
         }
     }
 

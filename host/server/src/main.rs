@@ -5,6 +5,7 @@ mod cli;
 mod clock;
 mod config;
 mod shutdown;
+mod steady;
 mod telemetry;
 mod wire;
 

@@ -1,10 +1,12 @@
 //! Joining the rooms: configuration in, a running set of ports out. The only place that knows every crate.
 
 use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
-use secrecy::ExposeSecret;
+use anyhow::{Context, Result, bail};
+use secrecy::{ExposeSecret, SecretString};
 use wharf_api::{TenantAccess, Token};
 use wharf_domain::ids::{ConnectionId, TenantId};
 use wharf_domain::port::carrier::Carrier;
@@ -19,15 +21,80 @@ use wharf_sandbox::{Adapter, Limits, LocalServices, Sandbox, SandboxConfig};
 use wharf_store::Db;
 
 use crate::bind;
-use crate::clock::{RandomIds, SystemClock};
+use crate::clock::{self, RandomIds, SystemClock};
 use crate::config::{self, Config, Events, Odoo, Tenant};
+use crate::steady::SteadyClock;
+
+/// Where the database is.
+pub(crate) enum Place {
+    Sqlite(PathBuf),
+    Postgres { url: SecretString, connections: u32 },
+}
+
+/// As an operator knows it; never the password.
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "the database `{}`", path.display()),
+            Self::Postgres { .. } => f.write_str("the database of `database.url`"),
+        }
+    }
+}
+
+pub(crate) fn place(config: &Config) -> Result<Place> {
+    Ok(match &config.database {
+        None => Place::Sqlite(config.path(&config.server.data_dir).join("wharf.db")),
+        Some(database) => Place::Postgres {
+            url: config.secret(&database.url).context("`database.url`")?,
+            connections: database.connections,
+        },
+    })
+}
 
 /// Opens the database of the configuration.
 pub(crate) async fn open_db(config: &Config) -> Result<Db> {
-    let path = config.path(&config.server.data_dir).join("wharf.db");
-    Db::open(&path, Arc::new(SystemClock), Arc::new(RandomIds))
-        .await
-        .with_context(|| format!("failed to open the database `{}`", path.display()))
+    let (place, clock) = (place(config)?, Arc::new(SteadyClock::start()));
+    let opened = match &place {
+        Place::Sqlite(path) => Db::open(path, clock.clone(), Arc::new(RandomIds)).await,
+        Place::Postgres { url, connections } => {
+            Db::open_postgres(url.expose_secret(), *connections, clock.clone(), Arc::new(RandomIds)).await
+        }
+    };
+    let db = opened.with_context(|| format!("failed to open {place}"))?;
+    // A server's own clock counts; a file's time is ours to keep.
+    if matches!(place, Place::Sqlite(_))
+        && db.check_schema().await.is_ok()
+        && let Some(newest) = db.newest().await?
+    {
+        clock.not_before(newest);
+    }
+    Ok(db)
+}
+
+/// The name of this host's worker. A name of a start is nobody else's.
+pub(crate) fn worker_name(config: &Config) -> String {
+    match (&config.server.name, &config.database) {
+        (Some(name), _) => name.clone(),
+        (None, None) => "host-1".to_owned(),
+        (None, Some(_)) => format!("host-{:08x}", clock::seed() >> 32),
+    }
+}
+
+/// Keeps a second host out of the folder for as long as the file is open. Hosts that share a database share no folder:
+/// each trusts the compiled adapters in its own.
+pub(crate) fn hold_data_dir(config: &Config) -> Result<File> {
+    let folder = config.path(&config.server.data_dir);
+    let path = folder.join("host.lock");
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.with_context(|| format!("cannot open `{}`", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            bail!("`server.data_dir` `{}` is in use by another host; give each host its own", folder.display())
+        }
+        Err(TryLockError::Error(err)) => Err(err).with_context(|| format!("cannot lock `{}`", path.display())),
+    }
 }
 
 /// The door out, over the network.
@@ -35,7 +102,12 @@ pub(crate) fn egress(config: &Config, db: Option<Db>) -> Result<Egress> {
     let settings =
         EgressConfig { settle_delay_ms: i64::from(config.server.settle_seconds) * 1_000, ..EgressConfig::default() };
     let live = Live::new(&settings).context("failed to start TLS")?;
-    Ok(Egress::new(db, Arc::new(SystemClock), settings, Arc::new(live)))
+    // Deadlines come from leases, so they go by the same clock.
+    let clock: Arc<dyn Clock> = match &db {
+        Some(db) => Arc::new(db.clone()),
+        None => Arc::new(SystemClock),
+    };
+    Ok(Egress::new(db, clock, settings, Arc::new(live)))
 }
 
 /// How to speak to a tenant's Odoo.
@@ -100,7 +172,7 @@ impl Wired {
     /// let orders wait for nothing.
     pub(crate) async fn new(config: &Config, db: &Db) -> Result<Self> {
         let egress = egress(config, Some(db.clone()))?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let clock: Arc<dyn Clock> = Arc::new(db.clone());
         let sandbox = sandbox(config)?;
         let services = Arc::new(LocalServices::durable(egress.clone(), Arc::clone(&clock), db.clone()));
         let mut loaded: BTreeMap<&str, Arc<Adapter>> = BTreeMap::new();

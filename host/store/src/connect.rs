@@ -5,11 +5,11 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::ConnectOptions as _;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
+use sqlx::{ConnectOptions as _, Connection as _};
 
 use crate::error::{StoreError, is_damage};
 
@@ -63,16 +63,12 @@ pub(crate) async fn sqlite(path: &Path) -> Result<Connected, StoreError> {
 /// Opens a PostgreSQL database, which several hosts may share. `url` is `postgres://user:password@host:port/database`,
 /// with `sslmode` and the other options of libpq. `durable`: refuse a server that may lose what it has acknowledged.
 pub(crate) async fn postgres(url: &str, connections: u32, durable: bool) -> Result<PgPool, StoreError> {
-    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
-        return Err(StoreError::BadUrl("it names another kind of database".to_owned()));
+    let options = postgres_options(url)?;
+    // One connection first: the pool would wait for a server that does not come, and not say why.
+    let first = reach(&options).await?;
+    if let Err(err) = first.close().await {
+        tracing::debug!("the first connection did not end well: {err}");
     }
-    let options: PgConnectOptions = url.parse().map_err(|err: sqlx::Error| StoreError::BadUrl(err.to_string()))?;
-    // A commit that is acknowledged is on disk, whatever the server's default is. A transaction that hangs, because
-    // its host was stopped, holds rows others wait for: the server ends it.
-    let options = options
-        .application_name("wharf")
-        .options([("synchronous_commit", "on"), ("idle_in_transaction_session_timeout", "30s")])
-        .options([("lock_timeout", "10s"), ("statement_timeout", "60s")]);
     let pool = PgPoolOptions::new()
         .min_connections(1)
         .max_connections(connections.max(2))
@@ -81,6 +77,55 @@ pub(crate) async fn postgres(url: &str, connections: u32, durable: bool) -> Resu
         .await?;
     check_postgres(&pool, durable).await?;
     Ok(pool)
+}
+
+/// What connections of this program have in common.
+pub(crate) fn postgres_options(url: &str) -> Result<PgConnectOptions, StoreError> {
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        return Err(StoreError::BadUrl("it names another kind of database".to_owned()));
+    }
+    let options: PgConnectOptions = url.parse().map_err(|err: sqlx::Error| StoreError::BadUrl(err.to_string()))?;
+    // A commit that is acknowledged is on disk, whatever the server's default is. A transaction that hangs, because
+    // its host was stopped, holds rows others wait for: the server ends it.
+    Ok(options
+        .application_name("wharf")
+        .options([("synchronous_commit", "on"), ("idle_in_transaction_session_timeout", "30s")])
+        .options([("lock_timeout", "10s"), ("statement_timeout", "60s")])
+        // A host whose machine is gone is noticed within half a minute, and not within hours.
+        .options([("tcp_keepalives_idle", "10"), ("tcp_keepalives_interval", "5"), ("tcp_keepalives_count", "3")]))
+}
+
+/// One connection, or why there is none and what to do about it. Neither the error nor its source has the password.
+pub(crate) async fn reach(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
+    match tokio::time::timeout(ACQUIRE_TIMEOUT, Box::pin(options.connect())).await {
+        Ok(Ok(conn)) => Ok(conn),
+        Ok(Err(err)) => Err(unreachable(options, &err)),
+        Err(_) => Err(StoreError::Unreachable {
+            server: server(options),
+            reason: format!("no answer within {} s", ACQUIRE_TIMEOUT.as_secs()),
+            remedy: "check the host and port in `database.url` and what is between here and there",
+        }),
+    }
+}
+
+fn server(options: &PgConnectOptions) -> String {
+    let (user, host, port) = (options.get_username(), options.get_host(), options.get_port());
+    format!("{user}@{host}:{port}/{}", options.get_database().unwrap_or(user))
+}
+
+fn unreachable(options: &PgConnectOptions, err: &sqlx::Error) -> StoreError {
+    let code = err.as_database_error().and_then(|err| err.code()).unwrap_or_default();
+    let remedy = match (code.as_ref(), err) {
+        ("28P01" | "28000", _) => {
+            "check the user and password in `database.url`, and that `pg_hba.conf` of the server lets this machine in"
+        }
+        ("3D000", _) => "create the database with `createdb`, then run `wharf migrate`",
+        ("53300", _) => "lower `database.connections` or raise `max_connections` of the server",
+        ("57P03", _) => "wait until the server has started",
+        (_, sqlx::Error::Tls(_)) => "check `sslmode` and `sslrootcert` in `database.url`",
+        _ => "check that the server runs, and the host and port in `database.url`",
+    };
+    StoreError::Unreachable { server: server(options), reason: err.to_string(), remedy }
 }
 
 async fn check_postgres(pool: &PgPool, durable: bool) -> Result<(), StoreError> {
@@ -178,7 +223,7 @@ mod tests {
             .expect("write");
         let refused = house.open_again().await.err().expect("refused");
         assert!(matches!(refused, StoreError::Corrupt { .. }), "{refused}");
-        assert!(refused.to_string().contains("restore a backup"), "{refused}");
+        assert!(refused.to_string().contains("`wharf restore --config"), "{refused}");
     }
 
     #[tokio::test]
@@ -218,6 +263,23 @@ mod tests {
         assert!(matches!(refused, StoreError::NotDurable { setting: "fsync" }), "{refused}");
         let refused = postgres("mysql://x", 2, true).await.expect_err("no such thing");
         assert!(refused.to_string().contains("postgres://user@host:5432/name"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_cannot_be_reached_is_told_with_a_remedy_and_without_the_password() {
+        let house = House::bare_postgres().await;
+        let good: PgConnectOptions = house.url().parse().expect("url");
+        let (port, name) = (good.get_port(), good.get_database().expect("name").to_owned());
+        for (url, told) in [
+            (format!("postgres://postgres:s3cret@127.0.0.1:{port}/{name}"), "`pg_hba.conf`"),
+            (house.url().replace(&name, "nowhere"), "`createdb`"),
+            (format!("postgres://postgres:s3cret@127.0.0.1:1/{name}"), "that the server runs"),
+        ] {
+            let password = url.split(':').nth(2).and_then(|rest| rest.split('@').next()).expect("password");
+            let refused = postgres(&url, 2, false).await.expect_err("refused");
+            let text = format!("{refused} {refused:?}");
+            assert!(text.contains(told) && !text.contains(password), "{text}");
+        }
     }
 
     #[test]

@@ -16,9 +16,10 @@ use wharf_domain::ids::IdSource;
 use wharf_domain::time::{Clock, Timestamp};
 
 use crate::error::StoreError;
+use crate::name::HeldName;
 use crate::row::Cols;
 use crate::sql::{Conn, Engine, Text, query};
-use crate::wake::Wake;
+use crate::wake::{Hints, Wake};
 use crate::writer::{Turn, Writer};
 use crate::{connect, migrate};
 
@@ -39,8 +40,18 @@ struct Inner {
 
 enum Pools {
     Sqlite { writer: Writer, readers: SqlitePool, lock: File },
-    Postgres { pool: PgPool },
+    Postgres { pool: PgPool, hints: Hints },
 }
+
+/// A change of the clocks that somebody should hear of.
+const NOTEWORTHY_MS: i64 = 2_000;
+
+/// By what is appended or indexed, so that it costs nothing; every change leaves one of these sooner or later.
+const NEWEST: &str = "SELECT MAX(at) AS newest FROM ( \
+    SELECT (SELECT at FROM audit ORDER BY seq DESC LIMIT 1) AS at \
+    UNION ALL SELECT (SELECT at FROM effect_history ORDER BY seq DESC LIMIT 1) \
+    UNION ALL SELECT (SELECT created_at FROM job ORDER BY seq DESC LIMIT 1) \
+    UNION ALL SELECT MAX(finished_at) FROM job_done) times";
 
 static CLOCK: Text = Text::new("SELECT {clock} AS now");
 
@@ -62,8 +73,9 @@ impl Db {
         ids: Arc<dyn IdSource>,
     ) -> Result<Self, StoreError> {
         let pool = connect::postgres(url, connections, true).await?;
-        let db = Self::with(Pools::Postgres { pool }, true, clock, ids);
-        db.set_clock().await?;
+        let hints = Hints::new(&pool, &ids.next(clock.now()).to_string());
+        let db = Self::with(Pools::Postgres { pool, hints }, true, clock, ids);
+        db.measure_clock().await?;
         Ok(db)
     }
 
@@ -74,7 +86,8 @@ impl Db {
         ids: Arc<dyn IdSource>,
     ) -> Result<Self, StoreError> {
         let pool = connect::postgres(url, 8, false).await?;
-        Ok(Self::with(Pools::Postgres { pool }, false, clock, ids))
+        let hints = Hints::new(&pool, &ids.next(clock.now()).to_string());
+        Ok(Self::with(Pools::Postgres { pool, hints }, false, clock, ids))
     }
 
     fn with(pools: Pools, shared_clock: bool, clock: Arc<dyn Clock>, ids: Arc<dyn IdSource>) -> Self {
@@ -97,7 +110,7 @@ impl Db {
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         let inner = match &self.0.pools {
             Pools::Sqlite { writer, .. } => Open::Sqlite(Box::pin(writer.turn()).await?),
-            Pools::Postgres { pool } => Open::Postgres(Box::pin(pool.begin()).await?),
+            Pools::Postgres { pool, .. } => Open::Postgres(Box::pin(pool.begin()).await?),
         };
         Ok(Tx { inner, now: self.now(), db: self.clone(), enqueued: false, follow_ups: None })
     }
@@ -126,7 +139,10 @@ impl Db {
                     tracing::warn!("failed to unlock the database: {err}");
                 }
             }
-            Pools::Postgres { pool } => pool.close().await,
+            Pools::Postgres { pool, hints } => {
+                hints.close().await;
+                pool.close().await;
+            }
         }
     }
 
@@ -154,20 +170,62 @@ impl Db {
     pub(crate) fn reader(&self) -> Conn<'_> {
         match &self.0.pools {
             Pools::Sqlite { readers, .. } => Conn::SqliteReaders(readers),
-            Pools::Postgres { pool } => Conn::PostgresPool(pool),
+            Pools::Postgres { pool, .. } => Conn::PostgresPool(pool),
         }
     }
 
-    /// Looks how far the clock of the database is ahead of ours. The answer took a moment to come; half of that moment
-    /// is added, so two hosts differ by less than the round trip.
-    async fn set_clock(&self) -> Result<(), StoreError> {
+    /// Hears of work other hosts have left, and tells them of ours, until `shutdown`. A hint only: without it a worker
+    /// finds the work with its next poll. Returns at once when no other host can be there.
+    pub async fn run_hints(&self, shutdown: impl Future<Output = ()>) {
+        if let Pools::Postgres { hints, .. } = &self.0.pools {
+            tokio::select! {
+                () = shutdown => {}
+                never = hints.run(&self.0.wake) => match never {},
+            }
+        }
+    }
+
+    /// Takes a worker's name for as long as the value lives, or fails with [`StoreError::NameTaken`].
+    pub async fn hold_name(&self, name: &str) -> Result<HeldName, StoreError> {
+        match &self.0.pools {
+            // The lock of the file has kept every other host out.
+            Pools::Sqlite { .. } => Ok(HeldName::unshared(name)),
+            Pools::Postgres { pool, .. } => HeldName::take(name, pool.connect_options()).await,
+        }
+    }
+
+    /// The moment of the newest thing that is written here; absent in an empty database. A clock that says less was set
+    /// back.
+    pub async fn newest(&self) -> Result<Option<Timestamp>, StoreError> {
+        let row = query(NEWEST).fetch_one(self.reader()).await?;
+        Cols(&row).opt_time("newest")
+    }
+
+    /// Looks how far the clock of the database is ahead of ours; to be repeated every few seconds, since clocks drift
+    /// and are set. The answer took a moment to come; half of that moment is added, so two hosts differ by less than
+    /// the round trip. Does nothing where our own clock counts.
+    pub async fn measure_clock(&self) -> Result<(), StoreError> {
+        if !self.0.shared_clock {
+            return Ok(());
+        }
         let before = self.0.clock.now();
         let row = query(&CLOCK).fetch_one(self.reader()).await?;
         let after = self.0.clock.now();
         let theirs = Cols(&row).time("now")?;
         let ours = before.plus(after.since(before) / 2);
-        self.0.ahead_ms.store(theirs.since(ours), Ordering::Relaxed);
+        let ahead = theirs.since(ours);
+        let moved = ahead.saturating_sub(self.0.ahead_ms.swap(ahead, Ordering::Relaxed));
+        if moved.abs() > NOTEWORTHY_MS {
+            tracing::warn!("the clock of the database is {ahead} ms ahead of this machine's: it moved by {moved} ms");
+        }
         Ok(())
+    }
+}
+
+/// One time for everything in this host that meets leases: the database's.
+impl Clock for Db {
+    fn now(&self) -> Timestamp {
+        Self::now(self)
     }
 }
 
@@ -201,6 +259,9 @@ impl Tx {
         }
         if self.enqueued {
             self.db.wake().notify();
+            if let Pools::Postgres { hints, .. } = &self.db.0.pools {
+                hints.give();
+            }
         }
         Ok(())
     }
@@ -224,6 +285,10 @@ impl Tx {
     /// The time leases go by, unless that is the clock of the database itself.
     pub(crate) fn own_clock(&self) -> Option<Timestamp> {
         (!self.db.0.shared_clock).then_some(self.now)
+    }
+
+    pub(crate) fn engine(&self) -> Engine {
+        self.db.engine()
     }
 
     pub(crate) fn mark_enqueued(&mut self) {

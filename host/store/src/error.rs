@@ -23,7 +23,7 @@ pub enum StoreError {
     ChangedMigration { name: String },
     #[error("the database `{}` is in use by another host (lock file `{}`); stop it first", path.display(), lock.display())]
     Locked { path: PathBuf, lock: PathBuf },
-    #[error("the database `{}` is damaged: {reason}; restore a backup or move the file away", path.display())]
+    #[error("the database `{}` is damaged: {reason}; move the file away together with its `-wal` and `-shm`, then run `wharf restore --config wharf.toml FILE` with the latest backup", path.display())]
     Corrupt { path: PathBuf, reason: String },
     #[error("SQLite {found} is too old; at least {wanted} is needed")]
     OldSqlite { found: String, wanted: &'static str },
@@ -31,6 +31,18 @@ pub enum StoreError {
     OldPostgres { found: String, wanted: &'static str },
     #[error("the PostgreSQL server runs with `{setting} = off`, so a commit may be lost; set it to `on`")]
     NotDurable { setting: &'static str },
+    #[error("cannot reach PostgreSQL at `{server}`: {reason}; {remedy}")]
+    Unreachable { server: String, reason: String, remedy: &'static str },
+    #[error(
+        "another live host is called `{name}`; give this one another `server.name`, or wait half a minute if that machine is gone"
+    )]
+    NameTaken { name: String },
+    #[error("the backup `{}` cannot be used: {reason}", path.display())]
+    BadBackup { path: PathBuf, reason: String },
+    #[error(
+        "the database is not empty: it has the table `{table}`; a backup is restored into an empty one only. {remedy}"
+    )]
+    NotEmpty { table: String, remedy: &'static str },
     #[error("`database.url` is no PostgreSQL URL: {0}; write `postgres://user@host:5432/name`")]
     BadUrl(String),
     #[error("two transactions waited for each other and this one gave way: nothing was written; repeat it")]
@@ -87,9 +99,10 @@ const SQLITE_CORRUPT: i32 = 11;
 const SQLITE_NOTADB: i32 = 26;
 
 /// SQLSTATEs of PostgreSQL (appendix A of its manual).
+pub(crate) const POSTGRES_LOCKED: &str = "55P03";
 const POSTGRES_FULL: &str = "53100";
 /// Deadlock, serialization failure, lock not available.
-const POSTGRES_CONFLICT: [&str; 3] = ["40P01", "40001", "55P03"];
+const POSTGRES_CONFLICT: [&str; 3] = ["40P01", "40001", POSTGRES_LOCKED];
 
 /// The primary result code of SQLite; the extended one has more bits above the lowest eight.
 fn primary_code(err: &sqlx::Error) -> Option<i32> {

@@ -8,6 +8,7 @@
 //! [`Actor`]: wharf_domain::ctx::Actor
 
 pub mod audit;
+pub mod backup;
 mod connect;
 mod db;
 pub mod effects;
@@ -18,6 +19,7 @@ pub mod inbox;
 pub mod jobs;
 pub mod kv;
 mod migrate;
+mod name;
 pub mod retention;
 mod row;
 pub mod schedules;
@@ -31,4 +33,5 @@ mod testing;
 
 pub use db::{Db, Tx};
 pub use error::StoreError;
+pub use name::HeldName;
 pub use wake::Wake;

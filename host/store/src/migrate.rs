@@ -50,10 +50,7 @@ pub(crate) async fn migrate(db: &Db) -> Result<Vec<String>, StoreError> {
     let mut names = Vec::new();
     loop {
         let mut tx = db.begin().await?;
-        if engine == Engine::Postgres {
-            // Two hosts that start at once: the second one finds the work done.
-            script("SELECT pg_advisory_xact_lock(7215263)", tx.conn()).await?;
-        }
+        keep_others_out(&mut tx).await?;
         query(HISTORY).execute(tx.conn()).await?;
         let applied = applied(tx.conn()).await?;
         let Some(migration) = missing(engine, MIGRATIONS, &applied)?.first().copied() else {
@@ -67,14 +64,47 @@ pub(crate) async fn migrate(db: &Db) -> Result<Vec<String>, StoreError> {
     }
 }
 
+/// Two hosts that start at once: the second one finds the work done.
+pub(crate) async fn keep_others_out(tx: &mut Tx) -> Result<(), StoreError> {
+    match tx.engine() {
+        Engine::Sqlite => Ok(()),
+        Engine::Postgres => script("SELECT pg_advisory_xact_lock(7215263)", tx.conn()).await,
+    }
+}
+
+/// Applies these, in the caller's transaction, to a database that has those before them.
+pub(crate) async fn apply_in(tx: &mut Tx, names: &[&str]) -> Result<(), StoreError> {
+    let engine = tx.engine();
+    query(HISTORY).execute(tx.conn()).await?;
+    for migration in MIGRATIONS.iter().filter(|migration| names.contains(&migration.name)) {
+        apply(tx, engine, migration).await?;
+    }
+    Ok(())
+}
+
+pub(crate) fn not_migrated_at_all() -> StoreError {
+    StoreError::NotMigrated { missing: known().first().copied().unwrap_or_default().to_owned() }
+}
+
+/// The names of all this program knows, oldest first.
+pub(crate) fn known() -> Vec<&'static str> {
+    MIGRATIONS.iter().map(|migration| migration.name).collect()
+}
+
 pub(crate) async fn check(db: &Db) -> Result<(), StoreError> {
     let look = match db.engine() {
         Engine::Sqlite => "SELECT 1 AS found FROM sqlite_master WHERE type = 'table' AND name = 'schema_migration'",
         Engine::Postgres => "SELECT 1 AS found WHERE to_regclass('schema_migration') IS NOT NULL",
     };
-    let found = query(look).fetch_optional(db.reader()).await?;
-    let applied = if found.is_some() { applied(db.reader()).await? } else { BTreeMap::new() };
-    match missing(db.engine(), MIGRATIONS, &applied)?.first() {
+    if query(look).fetch_optional(db.reader()).await?.is_none() {
+        return Err(not_migrated_at_all());
+    }
+    check_on(db.engine(), db.reader()).await
+}
+
+/// Like [`check`], for a database that has a history.
+pub(crate) async fn check_on(engine: Engine, conn: Conn<'_>) -> Result<(), StoreError> {
+    match missing(engine, MIGRATIONS, &applied(conn).await?)?.first() {
         Some(first) => Err(StoreError::NotMigrated { missing: first.name.to_owned() }),
         None => Ok(()),
     }

@@ -42,6 +42,19 @@ impl Cols<'_> {
         Ok(get!(self, column, Option<i64>)?)
     }
 
+    /// By place and not by name, for code that does not know the columns.
+    pub(crate) fn int_at(&self, index: usize) -> Result<Option<i64>, StoreError> {
+        Ok(get!(self, index, Option<i64>)?)
+    }
+
+    pub(crate) fn text_at(&self, index: usize) -> Result<Option<String>, StoreError> {
+        Ok(get!(self, index, Option<String>)?)
+    }
+
+    pub(crate) fn bytes_at(&self, index: usize) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(get!(self, index, Option<Vec<u8>>)?)
+    }
+
     /// A count: never negative.
     pub(crate) fn count<T: TryFrom<i64>>(&self, column: &'static str) -> Result<T, StoreError> {
         let value = self.int(column)?;

@@ -6,6 +6,7 @@
 
 use std::sync::OnceLock;
 
+use futures::TryStreamExt as _;
 use sqlx::postgres::{PgConnection, PgPool, PgRow};
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::{AssertSqlSafe, Postgres, SqlSafeStr, SqlStr, Sqlite};
@@ -17,6 +18,15 @@ use crate::error::StoreError;
 pub(crate) enum Engine {
     Sqlite,
     Postgres,
+}
+
+impl Engine {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+        }
+    }
 }
 
 /// Fragment, its SQLite text, its PostgreSQL text. SQLite has one writer: what a transaction has read stays true until
@@ -62,6 +72,8 @@ impl Text {
 pub(crate) enum Source {
     Plain(&'static str),
     Text(&'static Text),
+    /// Put together from names the catalog of the database gave.
+    Built(String),
 }
 
 impl From<&'static str> for Source {
@@ -81,6 +93,7 @@ impl Source {
         match self {
             Self::Plain(text) => text.into_sql_str(),
             Self::Text(text) => AssertSqlSafe(text.on(engine)).into_sql_str(),
+            Self::Built(text) => AssertSqlSafe(text.clone()).into_sql_str(),
         }
     }
 }
@@ -90,7 +103,7 @@ impl Source {
 pub(crate) enum Bind {
     Int(Option<i64>),
     Text(Option<String>),
-    Bytes(Vec<u8>),
+    Bytes(Option<Vec<u8>>),
 }
 
 macro_rules! binds {
@@ -112,7 +125,7 @@ binds! {
     Option<&str> => |value| Self::Text(value.map(str::to_owned));
     Option<String> => |value| Self::Text(value);
     &Option<String> => |value| Self::Text(value.clone());
-    &[u8] => |value| Self::Bytes(value.to_owned());
+    &[u8] => |value| Self::Bytes(Some(value.to_owned()));
 }
 
 /// A statement and its values.
@@ -123,6 +136,11 @@ pub(crate) struct Query {
 
 pub(crate) fn query(source: impl Into<Source>) -> Query {
     Query { source: source.into(), binds: Vec::new() }
+}
+
+/// A text that is built at run time. Only names from the catalog may go into it; values are bound.
+pub(crate) fn built(text: String) -> Query {
+    Query { source: Source::Built(text), binds: Vec::new() }
 }
 
 /// One row of either engine.
@@ -196,6 +214,35 @@ impl Query {
             .into_iter()
             .map(Row::Postgres)
             .collect())?)
+    }
+
+    pub(crate) fn bind_all(mut self, values: impl IntoIterator<Item = Bind>) -> Self {
+        self.binds.extend(values);
+        self
+    }
+
+    /// Row by row, without holding more than a few of them. For one connection.
+    pub(crate) async fn for_each(
+        self,
+        conn: Conn<'_>,
+        mut each: impl FnMut(&Row) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        match conn {
+            Conn::Sqlite(conn) => {
+                let mut rows = bound!(self, Sqlite, Engine::Sqlite).fetch(conn);
+                while let Some(row) = rows.try_next().await? {
+                    each(&Row::Sqlite(row))?;
+                }
+            }
+            Conn::Postgres(conn) => {
+                let mut rows = bound!(self, Postgres, Engine::Postgres).fetch(conn);
+                while let Some(row) = rows.try_next().await? {
+                    each(&Row::Postgres(row))?;
+                }
+            }
+            Conn::SqliteReaders(_) | Conn::PostgresPool(_) | Conn::Closed => return Err(StoreError::Closed),
+        }
+        Ok(())
     }
 
     /// How many rows were changed.

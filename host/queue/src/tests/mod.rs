@@ -3,6 +3,7 @@
 mod lease;
 mod limits;
 mod random;
+mod restart;
 mod run;
 mod verdicts;
 

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use wharf_domain::time::Clock as _;
 use wharf_odoo::{Level, probe};
+use wharf_store::Db;
 
 use super::{FAILED, Failure, Outcome, say};
 use crate::bind;
@@ -62,7 +64,10 @@ async fn database(config: &Config, seen: &mut Examination) -> Result<(), Failure
     match wire::open_db(config).await {
         Ok(db) => {
             match db.check_schema().await {
-                Ok(()) => seen.fine("the database is there and up to date")?,
+                Ok(()) => {
+                    seen.fine("the database is there and up to date")?;
+                    clocks(config, &db, seen).await?;
+                }
                 Err(e) => seen.problem(&e.to_string(), None)?,
             }
             db.close().await;
@@ -70,6 +75,21 @@ async fn database(config: &Config, seen: &mut Examination) -> Result<(), Failure
         }
         Err(e) => seen.problem(&format!("{e:#}"), None),
     }
+}
+
+/// Does this machine's clock fit what the database says?
+async fn clocks(config: &Config, db: &Db, seen: &mut Examination) -> Result<(), Failure> {
+    let ours = SystemClock.now();
+    let (theirs, what) = match config.database {
+        Some(_) => (Some(db.now()), "the clock of the database"),
+        None => (db.newest().await?.filter(|newest| *newest > ours), "the newest row of the database"),
+    };
+    let behind = theirs.map_or(0, |theirs| theirs.since(ours));
+    if behind.abs() < 2_000 {
+        return Ok(());
+    }
+    let text = format!("this machine's clock is {} s behind {what}", behind / 1_000);
+    seen.warning(&text, Some("set it right, and let a time service keep it; the host goes by the database until then"))
 }
 
 async fn connections(config: &Config, tenant: &Tenant, seen: &mut Examination) -> Result<(), Failure> {

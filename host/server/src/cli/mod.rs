@@ -7,6 +7,7 @@ mod adapter_build;
 mod adapter_call;
 mod adapter_inspect;
 mod api_client;
+mod backup;
 mod doctor;
 mod jobs_cancel;
 mod jobs_list;
@@ -14,6 +15,7 @@ mod jobs_replay;
 mod jobs_show;
 mod migrate;
 mod odoo_setup;
+mod restore;
 mod serve;
 mod status;
 
@@ -48,6 +50,10 @@ enum Command {
     Serve(serve::Args),
     /// Brings the database to this version's schema
     Migrate(migrate::Args),
+    /// Saves the whole database in one file, while the host runs
+    Backup(backup::Args),
+    /// Puts a backup into an empty database, of the same kind or the other
+    Restore(restore::Args),
     /// Checks configuration, secrets, database, adapters and Odoo, and says what to mend
     Doctor(doctor::Args),
     /// Shows what waits, what was given up, and for how long
@@ -119,6 +125,8 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
     let outcome = match cli.command {
         Command::Serve(args) => on_runtime(serve::run(args)),
         Command::Migrate(args) => on_runtime(migrate::run(args)),
+        Command::Backup(args) => on_runtime(backup::run(args)),
+        Command::Restore(args) => on_runtime(restore::run(args)),
         Command::Doctor(args) => on_runtime(doctor::run(args)),
         Command::Status(args) => status::run(&args),
         Command::Jobs(Jobs::List(args)) => jobs_list::run(&args),

@@ -12,6 +12,7 @@ use wharf_api::{ApiState, Token, router};
 use wharf_flows::schedules::{Ticker, schedules};
 use wharf_flows::{retention, runner};
 use wharf_queue::{Backoff, Registry, Worker, WorkerConfig};
+use wharf_store::{Db, HeldName};
 
 use super::Outcome;
 use crate::clock;
@@ -31,8 +32,11 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args) -> Outcome {
     let config = Config::read(&args.config)?;
+    let _folder = config.database.is_some().then(|| wire::hold_data_dir(&config)).transpose()?;
     let db = wire::open_db(&config).await?;
     db.check_schema().await?;
+    let name = wire::worker_name(&config);
+    let held = db.hold_name(&name).await?;
     let wired = Arc::new(Wired::new(&config, &db).await?);
     let admin_token = config.secret(&config.server.admin_token).context("`server.admin_token`")?;
     let state = ApiState::new(db.clone(), wire::access(&config)?, Token::new(admin_token.expose_secret()));
@@ -49,11 +53,13 @@ pub(crate) async fn run(args: Args) -> Outcome {
     let sweeps = config.retention.schedule.clone();
     retention::register(&mut registry, db.clone(), config.retention.keep(), sweeps.clone());
     let scheduled = schedules(wire::polls(&config), sweeps)?;
-    let worker = Worker::new(db.clone(), Arc::new(registry), worker_config(&config));
+    let worker = Worker::new(db.clone(), Arc::new(registry), worker_config(&config, &name));
     let working = tasks.spawn(worker.run(stop.clone()));
     tasks.spawn(Ticker::new(db.clone(), scheduled).run(stop.clone()));
 
-    tracing::info!(listen = %address, tenants = config.tenants.len(), "serving");
+    keep_up(&tasks, &db, held, &stop);
+
+    tracing::info!(listen = %address, host = %name, tenants = config.tenants.len(), "serving");
     if let Some(path) = &args.ready_file {
         announce(path, &address.to_string())?;
     }
@@ -78,12 +84,37 @@ async fn patience(stop: &CancellationToken) {
     tokio::time::sleep(PATIENCE).await;
 }
 
-fn worker_config(config: &Config) -> WorkerConfig {
+/// What several hosts on one database need, and a host that is alone does not notice.
+fn keep_up(tasks: &TaskTracker, db: &Db, name: HeldName, stop: &CancellationToken) {
+    let (hints, clock, stopped) = (db.clone(), db.clone(), stop.clone());
+    tasks.spawn(async move { hints.run_hints(stopped.cancelled_owned()).await });
+    tasks.spawn(name.keep(stop.clone().cancelled_owned()));
+    let stopped = stop.clone();
+    tasks.spawn(async move {
+        while !stopped.is_cancelled() {
+            tokio::select! {
+                () = stopped.cancelled() => {}
+                () = tokio::time::sleep(CLOCK_LOOK) => {
+                    if let Err(err) = clock.measure_clock().await {
+                        tracing::debug!("the clock of the database was not asked: {err}");
+                    }
+                    // Also a look at our own, which tells of a jump.
+                    let _now = clock.now();
+                }
+            }
+        }
+    });
+}
+
+/// Between two looks at the clocks.
+const CLOCK_LOOK: Duration = Duration::from_secs(5);
+
+fn worker_config(config: &Config, name: &str) -> WorkerConfig {
     WorkerConfig {
         concurrency: u32::try_from(config.server.workers).unwrap_or(u32::MAX).max(1),
         lease_ms: i64::from(config.server.lease_seconds) * 1_000,
         backoff: Backoff { base_ms: config.server.retry_base_ms, ..Backoff::default() },
-        ..WorkerConfig::named("host-1", clock::seed())
+        ..WorkerConfig::named(name, clock::seed())
     }
 }
 
