@@ -37,6 +37,7 @@ async fn connection(sandbox: &Arc<Sandbox>, bytes: Vec<u8>) -> Result<Connection
         secrets: Default::default(),
         config: Default::default(),
         limits: Default::default(),
+        terms: None,
     };
     let settings = Settings { environment: Environment::Test, endpoint: String::new(), config: vec![] };
     let services = Arc::new(LocalServices::offline(egress, clock));
@@ -52,6 +53,8 @@ fn ctx() -> CallCtx {
         flow: None,
         business: None,
         deadline: Timestamp::from_millis(1_700_000_060_000),
+        urgent: false,
+        promised: None,
     }
 }
 

@@ -52,4 +52,8 @@ pub struct CallCtx {
     pub business: Option<BusinessKey>,
     /// No request may be on the wire after this moment.
     pub deadline: Timestamp,
+    /// Cut-off or interactive: goes first where calls to the partner have to wait.
+    pub urgent: bool,
+    /// When the job was told to come back, once it has waited: its place in the line at the partner.
+    pub promised: Option<Timestamp>,
 }

@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::time::Timestamp;
+
 /// What kind of failure, from the open list of the adapter interface.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
@@ -121,6 +123,11 @@ pub enum Retry {
     },
     /// Only after a lookup has shown what the first request did.
     Reconcile,
+    /// Nothing was sent, because the account at the partner is to be asked again at `until`. That is waiting and no
+    /// failure: no attempt is counted.
+    Wait {
+        until: Timestamp,
+    },
 }
 
 /// What the partner itself said.
@@ -194,7 +201,7 @@ impl Fault {
 
     /// Could the same intent succeed later without a person? False when the effect is uncertain.
     pub fn retryable(&self) -> bool {
-        matches!(self.retry, Retry::Later { .. }) && self.effect == EffectCertainty::None
+        matches!(self.retry, Retry::Later { .. } | Retry::Wait { .. }) && self.effect == EffectCertainty::None
     }
 
     #[must_use]

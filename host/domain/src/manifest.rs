@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::account::Limits;
 use crate::ctx::Environment;
 use crate::effect::EffectClass;
 
@@ -27,6 +28,9 @@ pub struct Manifest {
     /// Every request the adapter may make. What is not listed is refused.
     #[serde(default)]
     pub routes: Vec<Route>,
+    /// What the partner allows one account. Absent: it names no rate, and 16 calls may be under way.
+    #[serde(default)]
+    pub limits: Limits,
     /// Secret slots by name. The guest never sees a value.
     #[serde(default)]
     pub secrets: BTreeMap<String, SecretSlot>,

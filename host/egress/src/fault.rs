@@ -1,7 +1,9 @@
 //! Where failures of this room become faults: whose it is, whether the outside changed, and what may happen next.
 
+use wharf_domain::account::Why;
 use wharf_domain::effect::{EffectClass, EffectState};
 use wharf_domain::fault::{Blame, EffectCertainty, Fault, FaultKind, Provider, Retry};
+use wharf_domain::time::Timestamp;
 use wharf_store::StoreError;
 use wharf_store::effects::EffectRow;
 
@@ -31,6 +33,15 @@ pub(crate) fn too_many_requests(limit: u32) -> Fault {
 /// The context's deadline has passed.
 pub(crate) fn deadline(name: &str) -> Fault {
     Fault::new(FaultKind::Deadline, "egress.deadline", format!("no time left to send `{name}`"), Blame::Host)
+}
+
+/// The account at the partner is to be asked again at `until`. Nothing was sent.
+pub(crate) fn wait(until: Timestamp, why: Why) -> Fault {
+    let kind = match why {
+        Why::BreakerOpen | Why::Ramp => FaultKind::Outage,
+        Why::RateLimited | Why::Blocked | Why::Full => FaultKind::RateLimited,
+    };
+    Fault::new(kind, "egress.wait", why.to_string(), Blame::Partner).with_retry(Retry::Wait { until })
 }
 
 /// There is no complete answer. `sent`: a byte of the request may have left.

@@ -4,8 +4,10 @@
 //! or a fault that says whether the outside may have changed. The door checks the route, adds the credential, checks
 //! and pins the address, writes the effect down before the first byte and settles it after the last one. It follows no
 //! redirect, repeats nothing by itself (but once after an expired token), reads no proxy variable and keeps no
-//! connection. Deliberately absent: breakers, rate limits and retries, which belong to the queue.
+//! connection. It asks the connection's account at the partner first, and says when to come back where that is not
+//! now. Deliberately absent: retries, which belong to the queue.
 
+mod account;
 mod address;
 mod decode;
 mod exchange;
@@ -34,6 +36,7 @@ use wharf_domain::manifest::{Route, SecretSlot};
 use wharf_domain::time::Clock;
 use wharf_store::Db;
 
+pub use account::Terms;
 pub use address::{AddressError, AddressRule, Class, classify};
 pub use ledger::Ledger;
 pub use live::Live;
@@ -88,6 +91,9 @@ pub struct Grant {
     pub secrets: BTreeMap<String, BoundSecret>,
     pub config: BTreeMap<String, String>,
     pub limits: Limits,
+    /// The account at the partner: rate limits, breaker, calls at once. Absent: nobody is asked. Counts only with a
+    /// database and a network.
+    pub terms: Option<Terms>,
 }
 
 /// Scheme, host and port a connection may talk to.
@@ -153,6 +159,9 @@ pub struct Steps {
     mutating: u32,
     /// Requests on routes that change something, sent or answered from the journal.
     risked: u32,
+    /// Milliseconds requests have waited for their turn, and the fault of the last one that was sent away instead.
+    stood_ms: i64,
+    wait: Option<Fault>,
     /// What was put on the wire, in order, credentials by name. Answers from the journal and token exchanges are not
     /// in it.
     pub requests: Vec<SentRequest>,
@@ -162,6 +171,11 @@ impl Steps {
     /// Requests so far that may have changed something outside.
     pub fn risked(&self) -> u32 {
         self.risked
+    }
+
+    /// Set when a request was not sent because it has to wait: why, and until when.
+    pub fn wait(&self) -> Option<&Fault> {
+        self.wait.as_ref()
     }
 }
 
@@ -193,6 +207,7 @@ struct Room {
     config: EgressConfig,
     wire: Arc<dyn Wire>,
     tokens: oauth::Tokens,
+    calm: account::Calm,
 }
 
 impl Egress {
@@ -200,16 +215,19 @@ impl Egress {
     /// that is for offline calls.
     pub fn new(db: Option<Db>, clock: Arc<dyn Clock>, config: EgressConfig, wire: Arc<dyn Wire>) -> Self {
         let ledger = db.clone().map(|db| Ledger::new(db, config.settle_delay_ms));
-        Self { room: Arc::new(Room { db, ledger, clock, config, wire, tokens: oauth::Tokens::default() }) }
+        let (tokens, calm) = (oauth::Tokens::default(), account::Calm::default());
+        Self { room: Arc::new(Room { db, ledger, clock, config, wire, tokens, calm }) }
     }
 
     /// Sends one request and waits for the whole answer.
     ///
     /// Every status is a response; a fault means that there is none, and its `effect` tells whether a byte may have
-    /// left. A mutating step that was settled before is answered from the journal and nothing is sent.
+    /// left. A mutating step that was settled before is answered from the journal and nothing is sent. One that has to
+    /// wait for its account stays an intent.
     ///
     /// # Errors
-    /// Codes start with `egress.`. Before the first byte: effect `none`, and `Later` where waiting helps. After it: on
+    /// Codes start with `egress.`. Before the first byte: effect `none`, and `Later` where waiting helps; `Wait` when
+    /// the account at the partner is to be asked again. After it: on
     /// a mutating route `outcome-unknown` with effect `maybe`; its retry is `Later` on a `natural` route, whose repeat
     /// is harmless, and `Reconcile` otherwise. On a `read` route `transient` with effect `none`.
     pub async fn send(
@@ -221,6 +239,12 @@ impl Egress {
     ) -> Result<Response, Fault> {
         // Boxed: the future holds a whole TLS handshake, and callers hold it in theirs.
         Box::pin(send::send(&self.room, grant, ctx, steps, request)).await
+    }
+
+    /// Tells the account at the partner of a fault that the caller has read out of an answer that looked well, e.g. a
+    /// rate limit inside a 200. A rate limit, and any time the partner named, holds for every caller.
+    pub async fn heard(&self, grant: &Grant, fault: &Fault) {
+        self.room.heard(grant, fault).await;
     }
 
     /// The effect ledger; `None` without a database.

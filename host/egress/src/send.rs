@@ -1,22 +1,24 @@
-//! What happens to one request, in order: permitted, counted, looked up in the journal, given its credential, written
-//! down as being sent, sent, understood, settled, handed over.
+//! What happens to one request, in order: permitted, counted, looked up in the journal, admitted by its account, given
+//! its credential, written down as being sent, sent, understood, settled, reported, handed over.
 
 use bytes::Bytes;
 use http::header;
 use serde_json::Value;
 use tokio::time::timeout_at;
+use wharf_domain::account::Outcome;
 use wharf_domain::ctx::CallCtx;
 use wharf_domain::effect::EffectClass;
 use wharf_domain::fault::Fault;
 use wharf_domain::ids::Digest;
 
+use crate::account::Admitted;
 use crate::exchange::{Budget, exchange};
 use crate::inject::{Credential, credential};
 use crate::ledger::{End, Entry, Opening};
 use crate::policy::{Permitted, permit};
 use crate::redact::{Redactor, Secrets};
 use crate::wire::{Caps, WireError, WireRequest, WireResponse};
-use crate::{Grant, Ledger, Request, Response, Room, Steps, fault, tape};
+use crate::{Grant, Ledger, Request, Response, Room, Steps, account, fault, tape};
 
 pub(crate) async fn send(
     room: &Room,
@@ -40,19 +42,12 @@ pub(crate) async fn send(
         steps.risked += 1;
     }
     let name = permitted.name();
-    let millis = time_left(room, ctx, request.timeout_ms).ok_or_else(|| fault::deadline(&name))?;
-    let budget = Budget::of(millis);
-    let call = Call { room, grant, ctx, permitted, name, body: request.body.unwrap_or_default(), budget };
+    let (body, timeout_ms) = (request.body.unwrap_or_default(), request.timeout_ms);
+    let call = Call { room, grant, ctx, permitted, name, body, timeout_ms };
     match call.ledger()? {
         Some(ledger) => call.journaled(ledger, steps).await,
         None => call.freely(steps).await,
     }
-}
-
-/// Milliseconds until the request must be over; `None` when that moment has passed.
-fn time_left(room: &Room, ctx: &CallCtx, wanted: Option<u64>) -> Option<u64> {
-    let left = u64::try_from(ctx.deadline.since(room.clock.now())).ok().filter(|left| *left > 0)?;
-    Some(left.min(room.config.request_timeout_ms).min(wanted.unwrap_or(u64::MAX)).max(1))
 }
 
 /// A permitted request on its way.
@@ -63,7 +58,7 @@ struct Call<'a> {
     permitted: Permitted<'a>,
     name: String,
     body: Bytes,
-    budget: Budget,
+    timeout_ms: Option<u64>,
 }
 
 /// What an answer says about the effect.
@@ -92,13 +87,38 @@ impl Call<'_> {
         }
     }
 
+    /// Milliseconds until the request must be over.
+    fn time_left(&self) -> Result<u64, Fault> {
+        let left = u64::try_from(self.ctx.deadline.since(self.room.clock.now())).ok().filter(|left| *left > 0);
+        let left = left.ok_or_else(|| fault::deadline(&self.name))?;
+        Ok(left.min(self.room.config.request_timeout_ms).min(self.timeout_ms.unwrap_or(u64::MAX)).max(1))
+    }
+
+    /// Waits for the account's leave, then fetches the credential. The request's time begins once it may go.
+    async fn admit(&self, refused: Option<u64>, steps: &mut Steps) -> Result<Ready<'_>, Fault> {
+        let millis = i64::try_from(self.time_left()?).unwrap_or(i64::MAX);
+        let admitted = self.room.admit(self.grant, self.ctx, steps, millis).await?;
+        let armed = match self.time_left().map(Budget::of) {
+            Ok(budget) => self.arm(refused, budget).await,
+            Err(fault) => Err(fault),
+        };
+        match armed {
+            Ok(armed) => Ok(Ready { armed, admitted }),
+            Err(fault) => {
+                self.report(admitted, of_token(&fault)).await;
+                Err(fault)
+            }
+        }
+    }
+
     /// A request that may be repeated, or that nobody keeps books on.
     async fn freely(&self, steps: &mut Steps) -> Result<Response, Fault> {
         let mut refused = None;
         loop {
-            let armed = self.arm(refused).await?;
+            let Ready { armed, admitted } = self.admit(refused, steps).await?;
             let done = self.go(&armed, steps).await;
             self.keep(&done.tape).await;
+            self.report(admitted, self.outcome(&done, self.permitted.class)).await;
             match done.answer {
                 Err(err) => return Err(fault::no_answer(&err, &self.name, self.permitted.class, done.sent)),
                 Ok(answer) if refused.is_none() && self.token_expired(&armed, &answer) => refused = armed.serial(),
@@ -116,18 +136,27 @@ impl Call<'_> {
         };
         let mut refused = None;
         loop {
-            let armed = self.arm(refused).await?;
-            let deadline = self.ctx.deadline.min(self.room.clock.now().plus(self.budget.left()));
-            row = ledger.sending(&entry, &row, deadline).await?;
+            let Ready { armed, admitted } = self.admit(refused, steps).await?;
+            let deadline = self.ctx.deadline.min(self.room.clock.now().plus(armed.budget.left()));
+            row = match ledger.sending(&entry, &row, deadline).await {
+                Ok(row) => row,
+                Err(fault) => {
+                    self.report(admitted, Outcome::Unused).await;
+                    return Err(fault);
+                }
+            };
             let done = self.go(&armed, steps).await;
+            // The effect comes first: what is not written down yet is in doubt.
+            let outcome = self.outcome(&done, row.class);
             let answer = match done.answer {
                 Ok(answer) => answer,
                 Err(err) => {
                     // The class it was opened with: a manifest changed since then loosens nothing.
                     let fault = fault::no_answer(&err, &self.name, row.class, done.sent);
                     let end = if done.sent { End::Unknown(&fault) } else { End::NotSent(&fault) };
-                    ledger.close_step(&entry, &row, end, &done.tape).await?;
-                    return Err(fault);
+                    let closed = ledger.close_step(&entry, &row, end, &done.tape).await;
+                    self.report(admitted, outcome).await;
+                    return Err(closed.err().unwrap_or(fault));
                 }
             };
             let meaning = self.meaning(&answer);
@@ -137,7 +166,9 @@ impl Call<'_> {
                 Meaning::Refused => End::Refused(&doubt),
                 Meaning::Unproven => End::Unproven(&doubt),
             };
-            row = ledger.close_step(&entry, &row, end, &done.tape).await?;
+            let closed = ledger.close_step(&entry, &row, end, &done.tape).await;
+            self.report(admitted, outcome).await;
+            row = closed?;
             if refused.is_some() || meaning != Meaning::Refused || !self.token_expired(&armed, &answer) {
                 return Ok(answer);
             }
@@ -162,18 +193,34 @@ impl Call<'_> {
         Digest::of(&bytes)
     }
 
+    /// What the account is told of it.
+    fn outcome(&self, done: &Done, class: EffectClass) -> Outcome {
+        match &done.answer {
+            Ok(answer) => account::of_answer(self.grant, answer, self.room.clock.now()),
+            // It speaks, and too much.
+            Err(WireError::TooLarge { .. }) => Outcome::Answered,
+            Err(err) => Outcome::of_fault(&fault::no_answer(err, &self.name, class, done.sent)),
+        }
+    }
+
+    async fn report(&self, admitted: Option<Admitted<'_>>, outcome: Outcome) {
+        if let Some(admitted) = admitted {
+            admitted.report(outcome).await;
+        }
+    }
+
     /// Fetches the credential, within the request's time.
-    async fn arm(&self, refused: Option<u64>) -> Result<Armed, Fault> {
+    async fn arm(&self, refused: Option<u64>, budget: Budget) -> Result<Armed, Fault> {
         let mut secrets = Secrets::default();
-        let fetch = credential(self.room, self.grant, &self.permitted, &mut secrets, self.budget, refused);
-        let credential = match timeout_at(self.budget.until, Box::pin(fetch)).await {
+        let fetch = credential(self.room, self.grant, &self.permitted, &mut secrets, budget, refused);
+        let credential = match timeout_at(budget.until, Box::pin(fetch)).await {
             Ok(credential) => credential?,
             Err(_) => {
                 let slot = self.permitted.route.secret.as_deref().unwrap_or_default();
-                return Err(fault::token_unanswered(&WireError::Timeout { millis: self.budget.millis }, slot));
+                return Err(fault::token_unanswered(&WireError::Timeout { millis: budget.millis }, slot));
             }
         };
-        Ok(Armed { credential, redactor: secrets.redactor() })
+        Ok(Armed { credential, redactor: secrets.redactor(), budget })
     }
 
     /// Onto the wire and back. The request is listed in `steps` as it left, by names.
@@ -197,7 +244,7 @@ impl Call<'_> {
             head_bytes: config.max_response_head_bytes,
         };
         let outcome =
-            exchange(self.room, &self.permitted, request, caps, self.budget, armed.credential.is_some()).await;
+            exchange(self.room, &self.permitted, request, caps, armed.budget, armed.credential.is_some()).await;
         let answer = outcome.answer.map(|answer| echo_free(answer, &armed.redactor));
         let tape = tape::exchange(&listed, answer.as_ref(), &armed.redactor, config.max_tape_body_bytes);
         tracing::debug!(
@@ -236,10 +283,17 @@ impl Call<'_> {
     }
 }
 
-/// The credential in hand, and what must not be shown.
+/// A request that may go.
+struct Ready<'a> {
+    armed: Armed,
+    admitted: Option<Admitted<'a>>,
+}
+
+/// The credential in hand, what must not be shown, and the time that is left.
 struct Armed {
     credential: Option<Credential>,
     redactor: Redactor,
+    budget: Budget,
 }
 
 impl Armed {
@@ -253,6 +307,14 @@ struct Done {
     answer: Result<Response, WireError>,
     sent: bool,
     tape: Value,
+}
+
+/// What a failed token request says about the partner.
+fn of_token(fault: &Fault) -> Outcome {
+    match fault.provider.as_ref().and_then(|provider| provider.http_status) {
+        Some(status) => Outcome::of_status(status, None),
+        None => Outcome::of_fault(fault),
+    }
 }
 
 /// The answer without the secrets the partner sent back.

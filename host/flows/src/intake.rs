@@ -11,6 +11,7 @@ use wharf_domain::exception::{self as codes, NewException, Severity};
 use wharf_domain::fault::{Blame, Fault, FaultKind, Retry};
 use wharf_domain::ids::TenantId;
 use wharf_domain::port::erp::{ErpEvent, ErpEventKind};
+use wharf_domain::time::Timestamp;
 use wharf_queue::{Handler, Verdict};
 use wharf_store::inbox::{self, Accepted, NewEvent};
 use wharf_store::jobs::{Enqueued, Job, NewJob};
@@ -50,7 +51,10 @@ impl Handler for Pull {
                 Ok(value) => Verdict::Done(value),
                 Err(error) => Verdict::Retry(not_stored(&error.into())),
             },
-            Err(fault) => Verdict::Snooze { until: self.0.db.now().plus(wait_ms(&fault)), reason: fault.to_string() },
+            Err(fault) => {
+                let now = self.0.db.now();
+                Verdict::Snooze { until: now.plus(wait_ms(&fault, now)), reason: fault.to_string() }
+            }
         }
     }
 
@@ -166,8 +170,9 @@ fn not_stored(error: &StoreError) -> Fault {
     Fault::new(FaultKind::Transient, "flows.inbox", message, Blame::Host)
 }
 
-fn wait_ms(fault: &Fault) -> i64 {
+fn wait_ms(fault: &Fault, now: Timestamp) -> i64 {
     let wait = match fault.retry {
+        Retry::Wait { until } => return until.since(now),
         Retry::Never => LATER_MS,
         Retry::Later { after_ms } => after_ms.unwrap_or(SOON_MS),
         Retry::Reconcile => SOON_MS,

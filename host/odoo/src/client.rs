@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use secrecy::SecretString;
 use serde_json::Value;
+use wharf_domain::account;
 use wharf_domain::ctx::CallCtx;
 use wharf_domain::fault::Fault;
 use wharf_domain::manifest::{Route, SecretSlot};
-use wharf_egress::{BoundSecret, Egress, Grant, Limits, Origin, Request, Response, Steps};
+use wharf_egress::{BoundSecret, Egress, Grant, Limits, Origin, Request, Response, Steps, Terms};
 
 use crate::fault::repeatable;
 use crate::{OdooConfig, json2, routes};
@@ -66,6 +67,7 @@ impl Client {
             routes,
             secrets,
             config: BTreeMap::new(),
+            terms: Some(terms(&origin)),
             limits: Limits {
                 max_requests: MAX_REQUESTS,
                 max_request_bytes: MAX_REQUEST,
@@ -88,6 +90,13 @@ impl Client {
     }
 }
 
+/// Odoo names no rate and none was met, so nothing is limited but what is under way at once: it has few workers, and
+/// calls beyond them only wait there. The breaker is what the account is for. An Odoo that works answers 500 to a busy
+/// record and to a misspelt field: those say nothing about its health.
+fn terms(origin: &str) -> Terms {
+    Terms { account: origin.to_owned(), limits: account::Limits::default(), healthy: vec![500] }
+}
+
 impl Operation<'_> {
     /// Calls `model.method` with named arguments, in the tenant's company. Gives the bare return value.
     pub(crate) async fn call(&mut self, model: &str, method: &str, args: Value) -> Result<Value, Fault> {
@@ -95,7 +104,11 @@ impl Operation<'_> {
         let args = json2::in_company(args, client.company);
         let request = json2::request(&client.origin, &client.database, model, method, &args);
         let response = self.send(request).await?;
-        json2::answer(&format!("{model}.{method}"), &client.database, &response)
+        let answer = json2::answer(&format!("{model}.{method}"), &client.database, &response);
+        if let Err(fault) = &answer {
+            client.egress.heard(&client.grant, fault).await;
+        }
+        answer
     }
 
     /// Requests of this operation that really left; answers out of the journal are not counted.

@@ -99,7 +99,17 @@ pub async fn probe(egress: Egress, clock: &dyn Clock, config: &OdooConfig) -> Ve
 
 /// The context of calls made for a person at the command line, outside any job.
 pub(crate) fn context(config: &OdooConfig, deadline: Timestamp) -> CallCtx {
-    CallCtx { tenant: config.tenant.clone(), job: None, fence: 0, attempt: 1, flow: None, business: None, deadline }
+    CallCtx {
+        tenant: config.tenant.clone(),
+        job: None,
+        fence: 0,
+        attempt: 1,
+        flow: None,
+        business: None,
+        deadline,
+        urgent: true,
+        promised: None,
+    }
 }
 
 /// True when an Odoo answered.

@@ -41,15 +41,23 @@ pub(crate) fn decide(
         Verdict::Done(value) => (Verdict::Done(value), Finish::Done),
         Verdict::Cancelled(reason) => (Verdict::Cancelled(reason.clone()), Finish::Cancelled { reason }),
         Verdict::Park(fault) => park(fault),
-        Verdict::Snooze { until, reason } => match job.deadline {
-            Some(deadline) if until >= deadline => park(too_late("queue.deadline", deadline)),
-            _ => {
-                // Never into the past: a handler that always snoozes must not spin.
-                let until = until.max(now.plus(1));
-                (Verdict::Snooze { until, reason: reason.clone() }, Finish::Snooze { until, reason })
-            }
+        Verdict::Snooze { until, reason } => snooze(job, until, reason, now),
+        Verdict::Retry(fault) => match fault.retry {
+            // Nothing was tried: the account at the partner said when to come back.
+            Retry::Wait { until } => snooze(job, until, fault.to_string(), now),
+            _ => retry(job, fault, now, backoff, rng),
         },
-        Verdict::Retry(fault) => retry(job, fault, now, backoff, rng),
+    }
+}
+
+fn snooze(job: &Job, until: Timestamp, reason: String, now: Timestamp) -> (Verdict, Finish) {
+    match job.deadline {
+        Some(deadline) if until >= deadline => park(too_late("queue.deadline", deadline)),
+        _ => {
+            // Never into the past: a handler that always snoozes must not spin.
+            let until = until.max(now.plus(1));
+            (Verdict::Snooze { until, reason: reason.clone() }, Finish::Snooze { until, reason })
+        }
     }
 }
 
@@ -57,7 +65,7 @@ fn retry(job: &Job, fault: Fault, now: Timestamp, backoff: &Backoff, rng: &mut i
     let after_ms = match fault.retry {
         Retry::Never => return park(fault),
         Retry::Later { after_ms } => after_ms,
-        Retry::Reconcile => None,
+        Retry::Reconcile | Retry::Wait { .. } => None,
     };
     if job.attempt >= job.max_attempts {
         return park(gave_up(fault, &format!("gave up after {} attempts", job.max_attempts)));

@@ -13,7 +13,8 @@ pub enum Verdict {
     /// It is done; the value is for `settle`.
     Done(Value),
     /// Try again by the backoff, not before the time the fault names. Parks instead when the fault says never, or when
-    /// the attempts or the deadline are used up.
+    /// the attempts or the deadline are used up. Snoozes when the fault says that nothing was tried because the account
+    /// at the partner has to be waited for.
     Retry(Fault),
     /// Come back at a moment; the attempt is not counted. For waiting, not for failures.
     Snooze { until: Timestamp, reason: String },

@@ -123,6 +123,7 @@ pub(crate) fn claimed(attempt: u32, deadline: Option<i64>) -> Job {
         flow: None,
         priority: 0,
         urgent: false,
+        run_at: Timestamp::from_millis(START),
         attempt,
         max_attempts: 3,
         fence: 1,

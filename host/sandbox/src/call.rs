@@ -316,9 +316,20 @@ mod tests {
             secrets: Default::default(),
             config: Default::default(),
             limits: Default::default(),
+            terms: None,
         };
         let deadline = Timestamp::from_millis(1);
-        let ctx = CallCtx { tenant, job: None, fence: 0, attempt: 1, flow: None, business: None, deadline };
+        let ctx = CallCtx {
+            tenant,
+            job: None,
+            fence: 0,
+            attempt: 1,
+            flow: None,
+            business: None,
+            deadline,
+            urgent: false,
+            promised: None,
+        };
         let env = CallEnv { services: Arc::new(LocalServices::offline(egress, clock)), grant: Arc::new(grant), ctx };
         let mut linker: Linker<CallState> = Linker::new(sandbox.engine.get());
         linker.allow_shadowing(false);

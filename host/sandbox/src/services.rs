@@ -21,6 +21,8 @@ pub trait HostServices: Send + Sync {
     /// One request through the one door out. Goes on when the guest that asked is ended meanwhile: a request on the
     /// wire is always followed to its end, so that its outcome is written down.
     async fn http(&self, ask: HttpAsk) -> (Result<Response, Fault>, Steps);
+    /// Tells the account at the partner of a fault the guest has read out of an answer.
+    async fn heard(&self, grant: &Grant, fault: &Fault);
     async fn kv_get(&self, at: &KvScope, key: &str) -> Result<Option<Vec<u8>>, Fault>;
     async fn kv_set(&self, at: &KvScope, key: &str, value: &[u8], ttl_ms: Option<u64>) -> Result<(), Fault>;
     async fn kv_delete(&self, at: &KvScope, key: &str) -> Result<(), Fault>;
@@ -88,6 +90,10 @@ impl HostServices for LocalServices {
             // The steps are lost with the task; the fault says that something may have happened.
             (Err(fault), Steps::default())
         })
+    }
+
+    async fn heard(&self, grant: &Grant, fault: &Fault) {
+        self.egress.heard(grant, fault).await;
     }
 
     async fn kv_get(&self, at: &KvScope, key: &str) -> Result<Option<Vec<u8>>, Fault> {

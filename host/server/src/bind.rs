@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, bail};
 use wharf_domain::ids::Digest;
 use wharf_domain::manifest::{Manifest, SecretSlot};
-use wharf_egress::{BoundSecret, Grant, Limits, Origin};
+use wharf_egress::{BoundSecret, Grant, Limits, Origin, Terms};
 use wharf_sandbox::roles::Settings;
 
 use crate::config::{Config, Connection, Tenant};
@@ -22,7 +22,9 @@ pub(crate) fn connection(
     let name = format!("connection `{}` of tenant `{}`", connection.id, tenant.id);
     let endpoint = endpoint(connection, manifest).with_context(|| name.clone())?;
     let settings = settings(connection, manifest).with_context(|| name.clone())?;
-    let secrets = secrets(config, connection, manifest).with_context(|| name)?;
+    let secrets = secrets(config, connection, manifest).with_context(|| name.clone())?;
+    let limits = manifest.limits.tightened(&connection.limits).with_context(|| format!("`limits` of {name}"))?;
+    let terms = Terms { account: endpoint.clone(), limits, healthy: Vec::new() };
     let grant = Grant {
         tenant: tenant.id.clone(),
         connection: connection.id.to_string(),
@@ -32,6 +34,7 @@ pub(crate) fn connection(
         secrets,
         config: settings.clone(),
         limits: Limits::default(),
+        terms: Some(terms),
     };
     let told = Settings { environment: connection.environment, endpoint, config: settings.into_iter().collect() };
     Ok((grant, told))

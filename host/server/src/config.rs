@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use secrecy::SecretString;
 use serde::Deserialize;
+use wharf_domain::account::Tighter;
 use wharf_domain::ctx::Environment;
 use wharf_domain::ids::{ConnectionId, TenantId};
 use wharf_domain::schedule::Schedule;
@@ -198,6 +199,9 @@ pub(crate) struct Connection {
     pub(crate) endpoint: Option<String>,
     #[serde(default)]
     pub(crate) allow_private_address: bool,
+    /// What this account may do less than the adapter says; never more.
+    #[serde(default)]
+    pub(crate) limits: Tighter,
     #[serde(default)]
     pub(crate) config: BTreeMap<String, String>,
     /// Slot of the manifest → field → where the value is.

@@ -7,6 +7,7 @@
 //!
 //! [`Actor`]: wharf_domain::ctx::Actor
 
+pub mod accounts;
 pub mod audit;
 pub mod backup;
 mod connect;

@@ -39,8 +39,12 @@ macro_rules! migration {
 }
 
 /// Oldest first. A released entry is never edited: its digest is kept in the database and compared.
-const MIGRATIONS: &[Migration] =
-    &[migration!("0001_spine"), migration!("0002_durable_work"), migration!("0005_schedules")];
+const MIGRATIONS: &[Migration] = &[
+    migration!("0001_spine"),
+    migration!("0002_durable_work"),
+    migration!("0004_accounts"),
+    migration!("0005_schedules"),
+];
 
 const HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_migration \
      (name TEXT NOT NULL PRIMARY KEY, digest TEXT NOT NULL, applied_at BIGINT NOT NULL)";

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::decision::Why;
+use super::view::BreakerView;
 use crate::time::Timestamp;
 
 /// Failures are counted over twelve cells of five seconds.
@@ -97,6 +98,15 @@ impl Breaker {
         }
     }
 
+    pub(super) fn view(&self) -> BreakerView {
+        match self.phase {
+            Phase::Closed => BreakerView::Closed,
+            Phase::Open { until } => BreakerView::Open { until },
+            Phase::Probing { .. } => BreakerView::Probing,
+            Phase::Ramp => BreakerView::Ramp,
+        }
+    }
+
     fn ramp_gap_ms(&self, now: Timestamp) -> i64 {
         FIRST_RAMP_GAP_MS >> (now.since(self.since).clamp(0, RAMP_MS) / 1_000)
     }
@@ -112,10 +122,19 @@ impl Breaker {
         }
     }
 
-    /// What became of the call that was let go at `went`. `roll` is random: hosts and accounts do not probe in step.
-    pub(super) fn record(&mut self, permit: u64, went: Timestamp, outage: bool, now: Timestamp, roll: u32) {
+    /// So many calls went well.
+    pub(super) fn answered(&mut self, calls: u32, now: Timestamp) {
+        if calls > 0 && matches!(self.phase, Phase::Closed | Phase::Ramp) {
+            self.count(calls, 0, now);
+            self.in_a_row = 0;
+        }
+    }
+
+    /// What became of the call that was let go at `went`; without a permit it cannot be the probe. `roll` is random:
+    /// hosts and accounts do not probe in step.
+    pub(super) fn record(&mut self, permit: Option<u64>, went: Timestamp, outage: bool, now: Timestamp, roll: u32) {
         let enough = match self.phase {
-            Phase::Probing { permit: probe, .. } if probe == permit => {
+            Phase::Probing { permit: probe, .. } if Some(probe) == permit => {
                 if outage {
                     self.open_again(now, roll);
                 } else {
@@ -130,7 +149,7 @@ impl Breaker {
         if went < self.since {
             return;
         }
-        let (calls, failed) = self.count(outage, now);
+        let (calls, failed) = self.count(1, u32::from(outage), now);
         self.in_a_row = if outage { self.in_a_row.saturating_add(1) } else { 0 };
         if (calls >= enough && failed >= calls - failed) || self.in_a_row >= IN_A_ROW {
             match self.phase {
@@ -140,15 +159,15 @@ impl Breaker {
         }
     }
 
-    /// Calls and failures of the last minute, this one among them.
-    fn count(&mut self, outage: bool, now: Timestamp) -> (u32, u32) {
+    /// Calls and failures of the last minute, these among them.
+    fn count(&mut self, more: u32, bad: u32, now: Timestamp) -> (u32, u32) {
         let this = now.millis().div_euclid(CELL_MS);
         self.cells.retain(|(cell, ..)| (this - CELLS + 1..=this).contains(cell));
         if self.cells.last().is_none_or(|(cell, ..)| *cell != this) {
             self.cells.push((this, 0, 0));
         }
         if let Some((_, calls, failed)) = self.cells.last_mut() {
-            (*calls, *failed) = (calls.saturating_add(1), failed.saturating_add(u32::from(outage)));
+            (*calls, *failed) = (calls.saturating_add(more), failed.saturating_add(bad));
         }
         self.cells.iter().fold((0, 0), |(calls, failed), (_, more, bad)| {
             (u32::saturating_add(calls, *more), u32::saturating_add(failed, *bad))

@@ -26,8 +26,9 @@ pub enum Decision {
     Wait { until: Timestamp, why: Why },
 }
 
-/// The right to make one call. Given back with [`super::Account::report`]; lost with its process, it expires.
-#[derive(Debug, PartialEq, Eq)]
+/// The right to make one call. Given back with [`super::Account::report`]; lost with its process, it expires. Cloned
+/// only where the transaction that reports on it may have to be begun again.
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub struct Permit {
     pub(super) id: u64,
@@ -99,11 +100,16 @@ impl Outcome {
     }
 }
 
+/// Is it about the account and not about one request: `rate-limited`, or with a time the partner named?
+pub fn pauses(fault: &Fault) -> bool {
+    fault.kind == FaultKind::RateLimited || after_ms(fault).is_some()
+}
+
 /// How long to wait, when the partner said so.
 pub(super) const fn after_ms(fault: &Fault) -> Option<u64> {
     match fault.retry {
         Retry::Later { after_ms } => after_ms,
-        Retry::Never | Retry::Reconcile => None,
+        Retry::Never | Retry::Reconcile | Retry::Wait { .. } => None,
     }
 }
 

@@ -36,6 +36,31 @@ pub struct Bucket {
     pub burst: Option<NonZeroU32>,
 }
 
+/// What an operator takes away of an adapter's limits: several systems share the account, or the contract says less.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tighter {
+    /// Added to the adapter's own: a call needs room in all of them.
+    #[serde(default)]
+    pub buckets: Vec<Bucket>,
+    /// Absent: what the adapter says.
+    #[serde(default)]
+    pub max_in_flight: Option<NonZeroU16>,
+}
+
+/// Why an operator's limits cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LimitsError {
+    #[error("`max_in_flight` is {wanted} and the adapter allows {allowed}; an operator may only tighten")]
+    MoreAtOnce { wanted: u16, allowed: u16 },
+    #[error(
+        "`buckets` allow {wanted} requests in {per_seconds} s and the adapter {allowed}; an operator may only tighten"
+    )]
+    MoreRequests { wanted: u32, allowed: u32, per_seconds: u32 },
+    #[error("`buckets` make {0} together with the adapter's; at most 8, keep the tightest")]
+    TooMany(usize),
+}
+
 const fn sixteen() -> NonZeroU16 {
     NonZeroU16::MIN.saturating_add(15)
 }
@@ -108,6 +133,29 @@ impl Limits {
         rules
     }
 
+    /// These limits and an operator's own. Fails when the operator's are looser where both speak of the same.
+    pub fn tightened(&self, by: &Tighter) -> Result<Self, LimitsError> {
+        let (allowed, wanted) = (self.max_in_flight, by.max_in_flight.unwrap_or(self.max_in_flight));
+        if wanted > allowed {
+            return Err(LimitsError::MoreAtOnce { wanted: wanted.get(), allowed: allowed.get() });
+        }
+        for bucket in &by.buckets {
+            let same = self.buckets.iter().filter(|own| own.per_seconds == bucket.per_seconds);
+            if let Some(own) = same.min_by_key(|own| own.requests).filter(|own| own.requests < bucket.requests) {
+                return Err(LimitsError::MoreRequests {
+                    wanted: bucket.requests.get(),
+                    allowed: own.requests.get(),
+                    per_seconds: bucket.per_seconds.get(),
+                });
+            }
+        }
+        let buckets: Vec<Bucket> = self.buckets.iter().chain(&by.buckets).copied().collect();
+        if buckets.len() > MAX_BUCKETS {
+            return Err(LimitsError::TooMany(buckets.len()));
+        }
+        Ok(Self { buckets, max_in_flight: wanted })
+    }
+
     /// Calls at once for those who are not urgent.
     pub(super) const fn shared_in_flight(&self) -> usize {
         let max = self.max_in_flight.get() as usize;
@@ -133,6 +181,24 @@ mod tests {
         assert!(read(r#"{"per_minute":3}"#).expect_err("unknown").contains("unknown field `per_minute`"));
         let nine = [bucket; 9].join(",");
         assert!(read(&format!(r#"{{"buckets":[{nine}]}}"#)).expect_err("nine").contains("at most 8"));
+    }
+
+    #[test]
+    fn an_operator_tightens_and_never_loosens() {
+        let own =
+            read(r#"{"buckets":[{"requests":10,"per_seconds":1}],"max_in_flight":4}"#).expect("the adapter's limits");
+        let by = |text| own.tightened(&serde_json::from_str(text).expect("an operator's limits"));
+        assert_eq!(by("{}").expect("nothing said"), own);
+        let text = r#"{"buckets":[{"requests":5,"per_seconds":1},{"requests":90,"per_seconds":60}],"max_in_flight":2}"#;
+        let tight = by(text).expect("tighter");
+        assert_eq!(tight.rules(), [Rule { span_ms: 1_000, max: 5 }, Rule { span_ms: 60_000, max: 90 }]);
+        assert_eq!(tight.max_in_flight.get(), 2);
+        let more = by(r#"{"max_in_flight":5}"#).expect_err("more at once");
+        assert_eq!(more, LimitsError::MoreAtOnce { wanted: 5, allowed: 4 });
+        let more = by(r#"{"buckets":[{"requests":11,"per_seconds":1}]}"#).expect_err("more requests");
+        assert_eq!(more, LimitsError::MoreRequests { wanted: 11, allowed: 10, per_seconds: 1 });
+        let eight = [r#"{"requests":1,"per_seconds":9}"#; 8].join(",");
+        assert_eq!(by(&format!(r#"{{"buckets":[{eight}]}}"#)).expect_err("nine"), LimitsError::TooMany(9));
     }
 
     #[test]

@@ -24,15 +24,17 @@ mod retry_after;
 mod simulation;
 #[cfg(test)]
 mod tests;
+mod view;
 mod window;
 
-pub use decision::{Ask, Decision, Outcome, Permit, Why};
-pub use limits::{Bucket, Limits};
+pub use decision::{Ask, Decision, Outcome, Permit, Why, pauses};
+pub use limits::{Bucket, Limits, LimitsError, Tighter};
 pub use retry_after::retry_after_ms;
+pub use view::{BreakerView, BucketView, View};
 
 use serde::{Deserialize, Serialize};
 
-use crate::fault::{Fault, FaultKind};
+use crate::fault::Fault;
 use crate::time::Timestamp;
 use breaker::{Breaker, Gate};
 use limits::Rule;
@@ -163,27 +165,24 @@ impl Account {
         state.under_way.retain(|(id, _)| *id != permit.id);
         match outcome {
             Outcome::Unused => state.breaker.unused(permit.id, now),
-            Outcome::Answered => state.breaker.record(permit.id, permit.went, false, now, roll),
-            Outcome::RateLimited { after_ms } => {
-                state.breaker.record(permit.id, permit.went, false, now, roll);
-                state.pause(after_ms, now);
-            }
-            Outcome::Outage { after_ms } => {
-                state.breaker.record(permit.id, permit.went, true, now, roll);
-                if after_ms.is_some() {
-                    state.pause(after_ms, now);
-                }
-            }
+            _ => state.ended(Some(permit.id), permit.went, outcome, now, roll),
         }
     }
 
-    /// A fault the adapter read out of an answer that looked well, after it was reported. Counts when it is
-    /// `rate-limited`, or when the partner named a time.
+    /// What became of calls that an account in the memory of one host let go, as it does for a partner that names no
+    /// limit and works: so many were `answered` within the last minute, then one, by `permit`, ended with `outcome`.
+    pub fn told(&mut self, answered: u32, permit: &Permit, outcome: Outcome, now: Timestamp, roll: u32) {
+        let now = self.state.tick(now);
+        self.state.breaker.answered(answered, now);
+        self.state.ended(None, permit.went, outcome, now, roll);
+    }
+
+    /// A fault the adapter read out of an answer that looked well, after it was reported. Counts only when
+    /// it [`pauses`].
     pub fn heard(&mut self, fault: &Fault, now: Timestamp) {
         let now = self.state.tick(now);
-        let after_ms = decision::after_ms(fault);
-        if fault.kind == FaultKind::RateLimited || after_ms.is_some() {
-            self.state.pause(after_ms, now);
+        if pauses(fault) {
+            self.state.pause(decision::after_ms(fault), now);
         }
     }
 }
@@ -276,6 +275,18 @@ impl State {
         }
         self.last = now;
         Permit { id, went: now }
+    }
+
+    fn ended(&mut self, permit: Option<u64>, went: Timestamp, outcome: Outcome, now: Timestamp, roll: u32) {
+        let outage = matches!(outcome, Outcome::Outage { .. });
+        if outcome != Outcome::Unused {
+            self.breaker.record(permit, went, outage, now, roll);
+        }
+        match outcome {
+            Outcome::RateLimited { after_ms } => self.pause(after_ms, now),
+            Outcome::Outage { after_ms: Some(after) } => self.pause(Some(after), now),
+            _ => {}
+        }
     }
 
     /// The whole account stops. Calls that were on their way together make one pause, not a longer one each.

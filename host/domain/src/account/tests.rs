@@ -291,3 +291,27 @@ fn a_clock_that_is_set_back_moves_the_waits_along() {
     assert_eq!(wait(ask(&mut account, &limits, 1_000 - hour)), (91_000 - hour, Why::Blocked));
     let _permit = go(ask_as(&mut account, &limits, true, None, 91_000 - hour));
 }
+
+#[test]
+fn calls_of_a_hosts_own_memory_count_like_any_other() {
+    let (limits, mut own, mut shared) = (limits(&[], 1_000), Account::default(), Account::default());
+    let outage = Outcome::Outage { after_ms: None };
+    let mut fail = |answered, ms| {
+        let permit = go(ask(&mut own, &limits, ms));
+        shared.told(answered, &permit, outage, at(ms), 0);
+        own.report(permit, Outcome::Unused, at(ms), 0);
+        shared.breaker().is_open()
+    };
+    // One in three is no outage; twenty in a row are.
+    for n in 0..40 {
+        assert!(!fail(2, n * 10), "failure {n}");
+    }
+    for n in 0..18 {
+        assert!(!fail(0, 1_000 + n * 10), "failure {n} in a row");
+    }
+    assert!(fail(0, 2_000));
+    let mut paused = Account::default();
+    let permit = go(ask(&mut own, &limits, 3_000));
+    paused.told(9, &permit, Outcome::RateLimited { after_ms: Some(1_700) }, at(3_000), 0);
+    assert_eq!(wait(ask(&mut paused, &limits, 3_000)), (4_700, Why::Blocked));
+}

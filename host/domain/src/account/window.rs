@@ -39,7 +39,7 @@ impl Window {
 
     /// When there is room for one more with at most `cap` calls in the span; the past when there is now.
     pub(super) fn free_at(&self, cap: u32) -> Option<Timestamp> {
-        let mut used: u64 = self.calls.iter().map(|(_, count)| u64::from(*count)).sum();
+        let mut used = self.used();
         let mut free = None;
         for (last, count) in &self.calls {
             if used < u64::from(cap) {
@@ -49,6 +49,11 @@ impl Window {
             free = Some(last.plus(self.span_ms));
         }
         free
+    }
+
+    /// Calls that still count.
+    pub(super) fn used(&self) -> u64 {
+        self.calls.iter().map(|(_, count)| u64::from(*count)).sum()
     }
 
     pub(super) fn push(&mut self, rule: Rule, now: Timestamp) {

@@ -247,7 +247,7 @@ fn by(ctx: &CallCtx, note: &str) -> Change {
     Change { job: ctx.job, fence, note: Some(note.to_owned()), ..Change::default() }
 }
 
-fn connection_id(connection: &str) -> Result<ConnectionId, Fault> {
+pub(crate) fn connection_id(connection: &str) -> Result<ConnectionId, Fault> {
     ConnectionId::parse(connection).map_err(|err| fault::host("bad-connection", err.to_string()))
 }
 

@@ -37,6 +37,7 @@ fn grant(origins: &[(&str, bool)]) -> Grant {
         secrets: BTreeMap::from([("key".to_owned(), BoundSecret { slot, values: BTreeMap::new() })]),
         config: BTreeMap::new(),
         limits: Limits { max_request_bytes: 10, ..Limits::default() },
+        terms: None,
     }
 }
 

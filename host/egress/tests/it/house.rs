@@ -92,6 +92,8 @@ impl House {
             flow: Some("order/42".to_owned()),
             business: Some(label()),
             deadline: self.clock.now().plus(LEASE_MS / 2),
+            urgent: false,
+            promised: None,
         }
     }
 
@@ -154,6 +156,7 @@ pub(crate) fn grant(url: &str) -> Grant {
         secrets: BTreeMap::new(),
         config: BTreeMap::from([("account".to_owned(), "A1B2C3".to_owned())]),
         limits: Limits::default(),
+        terms: None,
     }
 }
 

@@ -28,6 +28,8 @@ fn offline(recording: &str) -> (Egress, CallCtx) {
         flow: None,
         business: None,
         deadline: clock.now().plus(1_000),
+        urgent: false,
+        promised: None,
     };
     let replay = Replay::from_json(recording).expect("recording");
     (Egress::new(None, clock, EgressConfig::default(), Arc::new(replay)), ctx)

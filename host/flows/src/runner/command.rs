@@ -153,6 +153,8 @@ impl Runner {
             flow: job.flow.as_ref().map(ToString::to_string),
             business: None,
             deadline: job.deadline.map_or(deadline, |end: Timestamp| end.min(deadline)),
+            urgent: job.urgent,
+            promised: job.promised(),
         }
     }
 
@@ -183,6 +185,6 @@ pub(super) fn done(event: &Event) -> Verdict {
 fn repeatable(fault: Fault) -> Verdict {
     match fault.retry {
         Retry::Never => Verdict::Park(fault),
-        Retry::Later { .. } | Retry::Reconcile => Verdict::Retry(fault),
+        Retry::Later { .. } | Retry::Reconcile | Retry::Wait { .. } => Verdict::Retry(fault),
     }
 }

@@ -101,6 +101,7 @@ fn refused(fault: Fault, now: Timestamp) -> Verdict {
             let wait = i64::try_from(after_ms.unwrap_or(SETTLE_WAIT_MS)).unwrap_or(i64::MAX);
             Verdict::Snooze { until: now.plus(wait), reason: fault.to_string() }
         }
+        (_, Retry::Wait { .. }) => Verdict::Retry(fault),
         (FaultKind::OutcomeUnknown, _) => Verdict::Park(fault),
         // The port settles an earlier attempt before it sends another, so coming back is safe even when this one may
         // have reached the carrier.

@@ -50,6 +50,8 @@ fn ctx() -> CallCtx {
         flow: None,
         business: None,
         deadline: Timestamp::from_millis(60_000),
+        urgent: false,
+        promised: None,
     }
 }
 

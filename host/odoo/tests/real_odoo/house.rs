@@ -95,6 +95,8 @@ impl House {
             flow: None,
             business: None,
             deadline: self.clock.now().plus(60_000),
+            urgent: false,
+            promised: None,
         }
     }
 
@@ -136,6 +138,7 @@ impl House {
             secrets: BTreeMap::from([("key".to_owned(), BoundSecret { slot, values })]),
             config: BTreeMap::new(),
             limits: Limits::default(),
+            terms: None,
         };
         let request = Request {
             method: "POST".to_owned(),

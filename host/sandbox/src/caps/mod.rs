@@ -30,6 +30,8 @@ pub(crate) fn fault_to_wit(fault: Fault) -> wit::Fault {
         Retry::Never => (wit::RetryClass::Never, None),
         Retry::Later { after_ms } => (wit::RetryClass::Later, after_ms),
         Retry::Reconcile => (wit::RetryClass::Reconcile, None),
+        // When to ask again is the host's affair; it remembers.
+        Retry::Wait { .. } => (wit::RetryClass::Later, None),
     };
     wit::Fault {
         kind: fault.kind.as_str().to_owned(),

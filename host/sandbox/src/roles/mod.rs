@@ -110,6 +110,22 @@ impl Connection {
         self.sandbox.call(&self.adapter, env, enter).await
     }
 
+    /// What a call came to. A guest that was sent away to wait cannot make anything else of it, and a rate limit it read
+    /// out of an answer holds for the whole account.
+    async fn settled<T>(&self, result: Result<T, Fault>, trail: Trail) -> (Result<T, Fault>, Trail) {
+        let Err(fault) = result else {
+            return (result, trail);
+        };
+        if let Some(wait) = trail.steps.wait() {
+            return (Err(wait.clone()), trail);
+        }
+        // An answer out of the journal is old news.
+        if !trail.steps.requests.is_empty() {
+            self.services.heard(&self.grant, &fault).await;
+        }
+        (Err(fault), trail)
+    }
+
     /// The context record every operation gets.
     fn context(&self, ctx: &CallCtx) -> wit::CallContext {
         let idempotency_key = match (&ctx.business, &ctx.job) {

@@ -129,6 +129,8 @@ async fn attempt(
         flow: None,
         business: None,
         deadline: clock.now().plus(60_000),
+        urgent: false,
+        promised: None,
     };
     let (sandbox, adapter) = (Arc::clone(sandbox), Arc::clone(adapter));
     let connection = Connection::new(sandbox, adapter, services, Arc::new(bound.grant), bound.settings);
@@ -214,6 +216,7 @@ fn bind(args: &Args, manifest: &Manifest) -> Result<Bound> {
         secrets: bind::unbound_secrets(manifest),
         config: config.clone(),
         limits: wharf_egress::Limits::default(),
+        terms: None,
     };
     let settings = Settings { environment: Environment::Test, endpoint, config: config.into_iter().collect() };
     Ok(override_origin(Bound { grant, settings }, args.http.as_deref()))

@@ -67,6 +67,12 @@ fn text(report: &Report) -> Result<String, std::fmt::Error> {
             clean(&r.reason)
         )?;
     }
+    writeln!(out, "LIMITS")?;
+    for bucket in &m.limits.buckets {
+        let burst = bucket.burst.map(|burst| format!(", {burst} at once")).unwrap_or_default();
+        writeln!(out, "  {} requests in {} s{burst}", bucket.requests, bucket.per_seconds)?;
+    }
+    writeln!(out, "  {} under way", m.limits.max_in_flight)?;
     writeln!(out, "SECRETS (values never reach the adapter)")?;
     for (name, slot) in &m.secrets {
         let kind = match slot {

@@ -167,8 +167,8 @@ macro_rules! take {
             $picked,
             ") UPDATE job SET state = 'running', fence = fence + 1, attempt = attempt + 1, worker = $2, \
              lease_until = $3, started_at = $4, updated_at = $4 WHERE seq IN (SELECT seq FROM picked) \
-             RETURNING seq, id, tenant, lane, kind, payload, flow, priority, urgent, attempt, max_attempts, fence, \
-             lease_until, deadline, depth, cancelled_by, created_at"
+             RETURNING seq, id, tenant, lane, kind, payload, flow, priority, urgent, run_at, attempt, max_attempts, \
+             fence, lease_until, deadline, depth, cancelled_by, created_at"
         ))
     };
 }
@@ -286,6 +286,7 @@ fn claimed(row: &Row) -> Result<Job, StoreError> {
         flow: cols.flow()?,
         priority: cols.int("priority")?,
         urgent: cols.int("urgent")? == 1,
+        run_at: cols.time("run_at")?,
         attempt: cols.count("attempt")?,
         max_attempts: cols.count("max_attempts")?,
         fence: cols.int("fence")?,

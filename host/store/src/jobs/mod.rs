@@ -123,6 +123,8 @@ pub struct Job {
     pub flow: Option<FlowKey>,
     pub priority: i64,
     pub urgent: bool,
+    /// What it waited for before this attempt; when it was enqueued if it never waited.
+    pub run_at: Timestamp,
     /// This attempt, counted from 1. Greater than `max_attempts` when the last one ended without a result.
     pub attempt: u32,
     pub max_attempts: u32,
@@ -134,6 +136,14 @@ pub struct Job {
     /// Who called it off: it is not run, only ended.
     pub cancelled_by: Option<String>,
     pub created_at: Timestamp,
+}
+
+impl Job {
+    /// When it was told to come back; absent when it was never told to. A wait gives the number of its attempt back, so
+    /// there were more claims than attempts.
+    pub fn promised(&self) -> Option<Timestamp> {
+        (self.fence > i64::from(self.attempt)).then_some(self.run_at)
+    }
 }
 
 /// Where a job stands.

@@ -52,6 +52,8 @@ impl Buyer<'_> {
             (Ok(_), Standing::Clear) => Err(unproven(&self.connection.adapter().name)),
             (Ok(_), Standing::Parked { effect }) => Err(parked(&effect)),
             (Ok(shipment), Standing::Outcome { .. }) => Ok(shipment),
+            // Bought, and what follows it has to wait: the purchase is answered from the journal then.
+            (Err(fault), Standing::Journaled { .. }) if waits(&fault) => Err(fault),
             // The wire says success and the guest cannot use it (an empty 200, a trap, broken data): money may be gone.
             (Err(fault), Standing::Journaled { effect }) => {
                 self.ledger.mark_uncertain(self.ctx, &effect, &fault).await?;
@@ -95,7 +97,7 @@ impl Buyer<'_> {
                 Absent::WaitUntil(at) => Err(wait_until(at, self.connection.services.now())),
                 Absent::Unbelievable => Err(undecided(&effect, None)),
             },
-            Err(fault) if matches!(fault.retry, Retry::Later { .. }) => {
+            Err(fault) if matches!(fault.retry, Retry::Later { .. } | Retry::Wait { .. }) => {
                 self.ledger.mark_uncertain(self.ctx, &effect, &fault).await?;
                 Err(unknown(&fault, self.ledger.settle_ms()))
             }
@@ -120,11 +122,18 @@ fn json(shipment: &Shipment) -> Result<serde_json::Value, Fault> {
     super::super::output(shipment)
 }
 
+fn waits(fault: &Fault) -> bool {
+    matches!(fault.retry, Retry::Wait { .. })
+}
+
 /// Nobody knows yet; the host looks again by itself.
 fn unknown(cause: &Fault, after_ms: i64) -> Fault {
     let mut fault = cause.clone();
     fault.kind = FaultKind::OutcomeUnknown;
     fault.effect = EffectCertainty::Maybe;
+    if waits(cause) {
+        return fault;
+    }
     let named = match cause.retry {
         Retry::Later { after_ms } => after_ms,
         _ => None,

@@ -30,7 +30,7 @@ pub(crate) async fn rate(connection: &Connection, ctx: &CallCtx, request: &RateR
             })
         })
         .await;
-    (canonical(result, convert::rate_answer), trail)
+    connection.settled(canonical(result, convert::rate_answer), trail).await
 }
 
 pub(crate) async fn create(connection: &Connection, ctx: &CallCtx, request: &ShipmentRequest) -> Answer<Shipment> {
@@ -46,7 +46,7 @@ pub(crate) async fn create(connection: &Connection, ctx: &CallCtx, request: &Shi
             })
         })
         .await;
-    (canonical(result, convert::shipment), trail)
+    connection.settled(canonical(result, convert::shipment), trail).await
 }
 
 pub(crate) async fn find(connection: &Connection, ctx: &CallCtx, reference: &str) -> Answer<Option<Shipment>> {
@@ -62,7 +62,7 @@ pub(crate) async fn find(connection: &Connection, ctx: &CallCtx, reference: &str
             })
         })
         .await;
-    (canonical(result, |s| s.map(convert::shipment).transpose()), trail)
+    connection.settled(canonical(result, |s| s.map(convert::shipment).transpose()), trail).await
 }
 
 pub(crate) async fn void(connection: &Connection, ctx: &CallCtx, id: &str) -> Answer<Voided> {
@@ -79,7 +79,7 @@ pub(crate) async fn void(connection: &Connection, ctx: &CallCtx, id: &str) -> An
         })
         .await;
     let voided = |v: labels::Voided| Ok(Voided { carrier_shipment_id: v.carrier_shipment_id, already: v.already });
-    (canonical(result, voided), trail)
+    connection.settled(canonical(result, voided), trail).await
 }
 
 pub(crate) async fn track(connection: &Connection, ctx: &CallCtx, numbers: &[String]) -> Answer<Vec<TrackResult>> {
@@ -97,7 +97,7 @@ pub(crate) async fn track(connection: &Connection, ctx: &CallCtx, numbers: &[Str
         .await;
 
     let all = |r: Vec<tracking::TrackResult>| Ok(r.into_iter().map(convert::track_result).collect());
-    (canonical(result, all), trail)
+    connection.settled(canonical(result, all), trail).await
 }
 
 /// Guest result to canonical result: a guest's fault and a result that breaks the contract both become faults.
