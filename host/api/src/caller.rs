@@ -25,6 +25,7 @@ pub(crate) enum Perm {
     JobsCancel,
     SchedulesRead,
     SchedulesPause,
+    ConnectionsRead,
 }
 
 impl Perm {

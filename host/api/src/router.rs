@@ -47,6 +47,7 @@ pub(crate) fn rows() -> Vec<Row> {
         admin::exceptions::routes(),
         admin::jobs::routes(),
         admin::schedules::routes(),
+        admin::connections::routes(),
     ]
     .into_iter()
     .flatten()
@@ -104,6 +105,7 @@ mod tests {
                 "Get /api/v1/tenants/{tenant}/schedules SchedulesRead",
                 "Post /api/v1/tenants/{tenant}/schedules/{name}/pause SchedulesPause",
                 "Post /api/v1/tenants/{tenant}/schedules/{name}/resume SchedulesPause",
+                "Get /api/v1/tenants/{tenant}/connections ConnectionsRead",
             ]
         );
     }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 use uuid::Uuid;
+use wharf_domain::account::{Account, Ask, Decision, Limits, Outcome};
 use wharf_domain::ctx::Actor;
 use wharf_domain::effect::{BusinessKey, EffectClass};
 use wharf_domain::exception::{self as codes, NewException, Severity};
@@ -18,6 +19,7 @@ use wharf_domain::fault::{Blame, Fault, FaultKind};
 use wharf_domain::ids::{ConnectionId, Digest, ExceptionId, IdSource, TenantId};
 use wharf_domain::time::{ManualClock, Timestamp};
 use wharf_flows::{intake, order_release, runner};
+use wharf_store::accounts::{self, AccountKey};
 use wharf_store::effects::{self, NewEffect};
 use wharf_store::flows::{self, FlowRow};
 use wharf_store::inbox::{self, NewEvent};
@@ -25,6 +27,8 @@ use wharf_store::jobs::{self, Finish, JobRow, NewJob};
 use wharf_store::{Db, Tx, exceptions};
 
 use crate::{ApiState, TenantAccess, Token, router};
+
+pub(crate) const START: i64 = 1_700_000_000_000;
 
 #[derive(Default)]
 struct Counted(AtomicU64);
@@ -61,7 +65,7 @@ impl Answer {
 impl House {
     pub(crate) async fn new() -> Self {
         let directory = TempDir::new().expect("directory");
-        let clock = Arc::new(ManualClock::at(1_700_000_000_000));
+        let clock = Arc::new(ManualClock::at(START));
         let path = directory.path().join("wharf.db");
         let db = Db::open(&path, clock.clone(), Arc::new(Counted::default())).await.expect("open");
         db.migrate().await.expect("migrate");
@@ -167,6 +171,20 @@ impl House {
         };
         effects::open(&mut tx, &actor(), &effect).await.expect("open");
         tx.commit().await.expect("commit");
+    }
+
+    /// An account that made one call, whose partner asked for five seconds.
+    pub(crate) async fn paused_account(&self) {
+        let connection = ConnectionId::parse("acme").expect("connection");
+        let key = AccountKey { tenant: tenant(), connection, name: "https://acme.test".to_owned() };
+        let limits: Limits =
+            serde_json::from_value(json!({ "buckets": [{ "requests": 10, "per_seconds": 1 }] })).expect("limits");
+        let call = |account: &mut Account, now: Timestamp| {
+            let ask = Ask { urgent: false, promised: None, over_by: now.plus(1_000), roll: 0 };
+            let Decision::Go(permit) = account.ask(&limits, &ask, now) else { panic!("it is new") };
+            account.report(permit, Outcome::RateLimited { after_ms: Some(5_000) }, now, 0);
+        };
+        accounts::with(&self.db, &actor(), &key, &limits, call).await.expect("account");
     }
 
     /// An open exception of `order/42`.

@@ -176,6 +176,18 @@ mod tests {
     }
 
     #[test]
+    fn waiting_for_the_partners_account_is_no_failure_even_at_the_last_attempt() {
+        let until = Timestamp::from_millis(START + 700);
+        let wait = fault(FaultKind::RateLimited).with_retry(Retry::Wait { until });
+        let (verdict, finish) = decided(&claimed(3, None), Verdict::Retry(wait.clone()));
+        let reason = "test.fault: no luck".to_owned();
+        assert_eq!(finish, Finish::Snooze { until, reason: reason.clone() });
+        assert_eq!(verdict, Verdict::Snooze { until, reason });
+        let (_, finish) = decided(&claimed(1, Some(600)), Verdict::Retry(wait));
+        assert!(matches!(finish, Finish::Park { fault } if fault.kind == FaultKind::Deadline));
+    }
+
+    #[test]
     fn a_snooze_goes_to_the_future_and_not_beyond_the_deadline() {
         let snooze =
             |until: i64| Verdict::Snooze { until: Timestamp::from_millis(START + until), reason: String::new() };

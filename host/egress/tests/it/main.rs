@@ -1,6 +1,8 @@
 //! The door against partners that misbehave: real sockets on the loopback, a real ledger, a clock that stands still.
 
 #[cfg(test)]
+mod accounts;
+#[cfg(test)]
 mod effects;
 #[cfg(test)]
 mod house;
