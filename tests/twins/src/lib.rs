@@ -7,6 +7,7 @@
 //! Nothing here depends on the host: a twin must not share a mistake with what it checks.
 
 pub mod odoo;
+pub mod parcel;
 pub mod scenario;
 pub mod serve;
 pub mod ups;

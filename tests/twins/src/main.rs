@@ -1,4 +1,4 @@
-//! `wharf-twin ups` and `wharf-twin odoo`: a twin as a program.
+//! `wharf-twin ups`, `wharf-twin odoo` and `wharf-twin parcel`: a twin as a program.
 
 use std::path::PathBuf;
 
@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use wharf_twins::Running;
 use wharf_twins::odoo::{self, Integration, OdooConfig};
+use wharf_twins::parcel::{self, ParcelConfig};
 use wharf_twins::ups::{self, UpsConfig};
 
 /// Stand-ins for the systems Wharf speaks to. They serve on 127.0.0.1 until SIGTERM or ctrl-c.
@@ -22,6 +23,8 @@ enum Twin {
     Ups(UpsArgs),
     /// Odoo 19: orders, deliveries, attachments, notes, an outbox, webhooks, over JSON-2
     Odoo(OdooArgs),
+    /// A carrier nobody has heard of, with one route of every class of effect
+    Parcel(ParcelArgs),
 }
 
 #[derive(Args)]
@@ -57,6 +60,18 @@ struct UpsArgs {
 }
 
 #[derive(Args)]
+struct ParcelArgs {
+    #[command(flatten)]
+    common: Common,
+    /// How long a new label is invisible to lookups
+    #[arg(long, default_value_t = 0)]
+    read_after_write_ms: u64,
+    /// How long an idempotency key is remembered
+    #[arg(long, default_value_t = 86_400_000)]
+    retention_ms: u64,
+}
+
+#[derive(Args)]
 struct OdooArgs {
     #[command(flatten)]
     common: Common,
@@ -85,6 +100,7 @@ async fn main() -> anyhow::Result<()> {
     let (running, common) = match Cli::parse().twin {
         Twin::Ups(args) => (start_ups(&args).await?, args.common),
         Twin::Odoo(args) => (start_odoo(&args).await?, args.common),
+        Twin::Parcel(args) => (start_parcel(&args).await?, args.common),
     };
     if let Some(path) = &common.ready_file {
         announce(path, &running.base_url)?;
@@ -106,6 +122,16 @@ async fn start_ups(args: &UpsArgs) -> anyhow::Result<Running> {
         seed: args.common.seed,
     };
     ups::start(config).await
+}
+
+async fn start_parcel(args: &ParcelArgs) -> anyhow::Result<Running> {
+    let config = ParcelConfig {
+        port: args.common.port,
+        read_after_write_ms: args.read_after_write_ms,
+        retention_ms: args.retention_ms,
+        seed: args.common.seed,
+    };
+    parcel::start(config).await
 }
 
 async fn start_odoo(args: &OdooArgs) -> anyhow::Result<Running> {

@@ -65,6 +65,8 @@ pub enum Fault {
     ResetBeforeEffect,
     /// Everything is done, then the connection is reset without a byte of an answer.
     AnswerLostAfterEffect,
+    /// Everything is done, and the answer says otherwise: the partner's own words for the status.
+    StatusAfterEffect { code: u16 },
     /// Everything is done, and the answer is 200 without a body.
     #[serde(rename = "empty_200")]
     Empty200,
@@ -111,6 +113,7 @@ impl Fault {
             Self::Status { .. } => "status",
             Self::ResetBeforeEffect => "reset_before_effect",
             Self::AnswerLostAfterEffect => "answer_lost_after_effect",
+            Self::StatusAfterEffect { .. } => "status_after_effect",
             Self::Empty200 => "empty_200",
             Self::Empty200NoEffect => "empty_200_no_effect",
             Self::Html200 => "html_200",

@@ -105,7 +105,9 @@ fn check(rule: &Rule) -> Result<(), &'static str> {
         return Err("`probability` lies between 0 and 1");
     }
     match rule.fault {
-        Fault::Status { code, .. } if !(100..=599).contains(&code) => Err("`code` is not an HTTP status"),
+        Fault::Status { code, .. } | Fault::StatusAfterEffect { code } if !(100..=599).contains(&code) => {
+            Err("`code` is not an HTTP status")
+        }
         Fault::SlowDrip { bytes: 0, .. } => Err("`bytes` is at least 1"),
         _ => Ok(()),
     }

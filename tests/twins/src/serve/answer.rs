@@ -72,6 +72,10 @@ async fn with_fault(
             let _lost = run.await;
             Err(HangUp)
         }
+        Fault::StatusAfterEffect { code } => {
+            let _lost = run.await;
+            Ok(status(house, code, None, None))
+        }
         Fault::Empty200 => {
             let _lost = run.await;
             Ok(house.twin.empty())

@@ -14,6 +14,8 @@ mod odoo_keys;
 mod odoo_recorded;
 mod odoo_replay;
 mod odoo_rules;
+mod parcel;
+
 mod program;
 mod recorded;
 mod sink;

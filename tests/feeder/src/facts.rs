@@ -1,0 +1,87 @@
+//! Gathering what the checker decides on: the history's folder, the database, the partner's ledger.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use wharf_domain::effect::EffectState;
+use wharf_domain::ids::TenantId;
+use wharf_store::jobs::{self, JobState};
+use wharf_store::{Db, audit, effects};
+use wharf_twins::parcel::Call;
+
+use crate::check::{Facts, Known, Standing};
+use crate::feed::flow;
+use crate::history::{self, Line};
+use crate::work::{FOLLOW_UP, ORDER, SETTLED};
+
+/// Everything that is known; no host may be working.
+pub async fn gather(history: &Path, db: &Db, ledger: Vec<Call>) -> Result<Facts> {
+    let mut facts = Facts::default();
+    tell(&mut facts, &history::read(history, None)?);
+    let mut jobs_seen = 0;
+    for (name, known) in &mut facts.orders {
+        jobs_seen += look_up(db, name, known).await.with_context(|| format!("failed to look `{name}` up"))?;
+    }
+    let kept = jobs::counts(db).await?.total();
+    if kept != jobs_seen {
+        facts.strangers.push(format!("{} of the {kept} jobs", kept.abs_diff(jobs_seen)));
+    }
+    for call in ledger.into_iter().filter(|call| call.effect) {
+        match facts.orders.get_mut(&call.reference) {
+            Some(known) => known.effects.push(call.n),
+            None => facts.strangers.push(format!("the {:?} under `{}`", call.route, call.reference)),
+        }
+    }
+    Ok(facts)
+}
+
+/// Orders first: another host may have worked on one, and its lines are read before those of the host that offered it.
+fn tell(facts: &mut Facts, lines: &[Line]) {
+    for line in lines {
+        if let Line::Invoke { order } | Line::Ok { order } | Line::Fail { order, .. } | Line::Info { order, .. } = line
+        {
+            let known = facts.orders.entry(order.name()).or_insert_with(|| Known::new(order.clone()));
+            known.accepted |= matches!(line, Line::Ok { .. });
+        }
+    }
+    for line in lines {
+        let (Line::Send { order, fence } | Line::Heard { order, fence, .. }) = line else { continue };
+        match facts.orders.get_mut(order) {
+            Some(known) => {
+                let heard = known.sends.entry(*fence).or_insert(None);
+                if let Line::Heard { said, .. } = line {
+                    *heard = Some(*said);
+                }
+            }
+            None => facts.strangers.push(format!("a call for `{order}`")),
+        }
+    }
+}
+
+/// Fills in what the database holds; returns how many jobs that is.
+async fn look_up(db: &Db, name: &str, known: &mut Known) -> Result<u64> {
+    let tenant = TenantId::parse(known.order.tenant())?;
+    let flow = flow(&known.order);
+    let mut count = 0;
+    for job in jobs::for_flow(db, &tenant, &flow).await? {
+        let standing = match job.state {
+            JobState::Done => Standing::Done,
+            JobState::Parked => Standing::Parked,
+            JobState::Cancelled => Standing::Cancelled,
+            JobState::Waiting | JobState::Queued | JobState::Ready | JobState::Running => Standing::Waiting,
+        };
+        match job.kind.as_str() {
+            ORDER => known.jobs.push(standing),
+            FOLLOW_UP => known.follow_ups.push(standing),
+            other => anyhow::bail!("a job of kind `{other}`"),
+        }
+        count += 1;
+    }
+    let results = audit::for_object(db, &tenant, &format!("order/{name}")).await?;
+    known.results = results.into_iter().filter(|row| row.action == SETTLED).map(|row| row.seq).collect();
+    for effect in effects::for_flow(db, &tenant, &flow).await? {
+        known.recorded |= effect.state == EffectState::Succeeded;
+        known.held |= effect.state == EffectState::Parked;
+    }
+    Ok(count)
+}

@@ -1,0 +1,38 @@
+//! One host, killed two hundred times on each database.
+
+use std::path::Path;
+use std::time::Instant;
+
+use wharf_feeder::siege::{Camp, Database, bad_day};
+use wharf_scratch_postgres::{Server, Settings};
+
+const KILLS: u32 = 200;
+
+/// Kills at a random moment of the host's work, sees the rest through, and asks the checker.
+async fn siege(database: Database) -> anyhow::Result<()> {
+    let seed = u64::from(std::process::id());
+    let began = Instant::now();
+    let camp = Camp::pitch(Path::new(env!("CARGO_BIN_EXE_wharf-feeder")), database, seed, &bad_day()).await?;
+    camp.kill_again_and_again(30..450, |kills| kills >= KILLS)?;
+    let (killed, facts) = (began.elapsed(), began);
+    camp.see_through("a")?;
+    let report = camp.verdict().await?;
+    println!("seed {seed} · kills {KILLS} in {} s, all {} s", killed.as_secs(), facts.elapsed().as_secs());
+    println!("accepted {} · done {} · {report}", report.accepted, report.done);
+    assert!(report.accepted > 10 * KILLS as usize, "{} orders: the test proves too little", report.accepted);
+    assert!(report.expected > KILLS as usize / 2, "{} uncertain calls: the test proves too little", report.expected);
+    Ok(())
+}
+
+/// No accepted job is lost, no label is bought twice, nothing uncertain is hidden.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p1_p2_p3_two_hundred_kills_on_sqlite() -> anyhow::Result<()> {
+    siege(Database::Sqlite).await
+}
+
+/// No accepted job is lost, no label is bought twice, nothing uncertain is hidden.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p1_p2_p3_two_hundred_kills_on_postgresql() -> anyhow::Result<()> {
+    let server = Server::start(&Settings::durable())?;
+    siege(Database::postgres(&server)?).await
+}
