@@ -66,12 +66,18 @@ impl Program {
         Ok(())
     }
 
-    /// Asks it to stop and waits; gives its exit code.
-    pub fn stop(&mut self) -> Result<Option<i32>> {
-        let done = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status()?;
+    /// Sends a signal by its name, e.g. `STOP`.
+    pub fn signal(&self, name: &str) -> Result<()> {
+        let done = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status()?;
         if !done.success() {
             bail!("cannot signal process {}", self.child.id());
         }
+        Ok(())
+    }
+
+    /// Asks it to stop and waits; gives its exit code.
+    pub fn stop(&mut self) -> Result<Option<i32>> {
+        self.signal("TERM")?;
         let start = Instant::now();
         while start.elapsed() < Duration::from_secs(40) {
             if let Some(status) = self.child.try_wait()? {

@@ -46,7 +46,7 @@ pub(crate) async fn exchange(
     let address = AddressRule { allow_private: permitted.allow_private, only_private: secret && !permitted.tls() };
     let target = Target { host: permitted.host.clone(), port: permitted.port, tls: permitted.tls(), address, caps };
     frame(permitted, &mut request);
-    let sent = SentMark::default();
+    let sent = SentMark::until(budget.until);
     let answer = timeout_at(budget.until, room.wire.exchange(&target, request, &sent)).await;
     Outcome { answer: answer.unwrap_or(Err(WireError::Timeout { millis: budget.millis })), sent: sent.is_set() }
 }

@@ -33,7 +33,7 @@ use wharf_domain::ctx::CallCtx;
 use wharf_domain::fault::Fault;
 use wharf_domain::ids::{Digest, TenantId};
 use wharf_domain::manifest::{Route, SecretSlot};
-use wharf_domain::time::Clock;
+use wharf_domain::time::{Clock, Timestamp};
 use wharf_store::Db;
 
 pub use account::Terms;
@@ -208,6 +208,14 @@ struct Room {
     wire: Arc<dyn Wire>,
     tokens: oauth::Tokens,
     calm: account::Calm,
+}
+
+impl Room {
+    /// The time deadlines go by: with a database the one all of its hosts agree on, since others judge by it whether a
+    /// request may still be under way.
+    fn now(&self) -> Timestamp {
+        self.db.as_ref().map_or_else(|| self.clock.now(), Db::now)
+    }
 }
 
 impl Egress {

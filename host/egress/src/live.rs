@@ -178,10 +178,21 @@ fn head_error(err: hyper::Error, caps: &Caps) -> WireError {
     decode::broken(err)
 }
 
-/// A stream that sets the mark before it hands the first byte on. It sits above TLS, so handshake bytes do not count.
+/// A stream that sets the mark before it hands the first byte on, and hands none on when it is too late. It sits above
+/// TLS, so handshake bytes do not count.
 struct Marked<S> {
     stream: S,
     sent: SentMark,
+}
+
+impl<S> Marked<S> {
+    fn mark(&self) -> io::Result<()> {
+        if self.sent.is_too_late() {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "no byte may leave any more"));
+        }
+        self.sent.set();
+        Ok(())
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Marked<S> {
@@ -192,7 +203,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Marked<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Marked<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.sent.set();
+        self.mark()?;
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
@@ -201,7 +212,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Marked<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.sent.set();
+        self.mark()?;
         Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
     }
 

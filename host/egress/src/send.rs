@@ -89,7 +89,7 @@ impl Call<'_> {
 
     /// Milliseconds until the request must be over.
     fn time_left(&self) -> Result<u64, Fault> {
-        let left = u64::try_from(self.ctx.deadline.since(self.room.clock.now())).ok().filter(|left| *left > 0);
+        let left = u64::try_from(self.ctx.deadline.since(self.room.now())).ok().filter(|left| *left > 0);
         let left = left.ok_or_else(|| fault::deadline(&self.name))?;
         Ok(left.min(self.room.config.request_timeout_ms).min(self.timeout_ms.unwrap_or(u64::MAX)).max(1))
     }
@@ -137,7 +137,7 @@ impl Call<'_> {
         let mut refused = None;
         loop {
             let Ready { armed, admitted } = self.admit(refused, steps).await?;
-            let deadline = self.ctx.deadline.min(self.room.clock.now().plus(armed.budget.left()));
+            let deadline = self.ctx.deadline.min(self.room.now().plus(armed.budget.left()));
             row = match ledger.sending(&entry, &row, deadline).await {
                 Ok(row) => row,
                 Err(fault) => {
@@ -196,7 +196,7 @@ impl Call<'_> {
     /// What the account is told of it.
     fn outcome(&self, done: &Done, class: EffectClass) -> Outcome {
         match &done.answer {
-            Ok(answer) => account::of_answer(self.grant, answer, self.room.clock.now()),
+            Ok(answer) => account::of_answer(self.grant, answer, self.room.now()),
             // It speaks, and too much.
             Err(WireError::TooLarge { .. }) => Outcome::Answered,
             Err(err) => Outcome::of_fault(&fault::no_answer(err, &self.name, class, done.sent)),

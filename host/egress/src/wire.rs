@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method};
 use thiserror::Error;
+use tokio::time::Instant;
 use url::Host;
 
 use crate::address::{AddressError, AddressRule};
@@ -64,14 +65,25 @@ pub struct WireResponse {
 
 /// True from the moment a byte of the request may reach the kernel.
 #[derive(Debug, Clone, Default)]
-pub struct SentMark(Arc<AtomicBool>);
+pub struct SentMark {
+    sent: Arc<AtomicBool>,
+    until: Option<Instant>,
+}
 
 impl SentMark {
+    /// No byte may leave from this moment on: others may act by then. A timer alone does not see to that, because a
+    /// process that stood still may come to its socket before it comes to its timers.
+    pub fn until(moment: Instant) -> Self {
+        Self { until: Some(moment), ..Self::default() }
+    }
     pub fn set(&self) {
-        self.0.store(true, Ordering::SeqCst);
+        self.sent.store(true, Ordering::SeqCst);
     }
     pub fn is_set(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        self.sent.load(Ordering::SeqCst)
+    }
+    pub(crate) fn is_too_late(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() >= until)
     }
 }
 

@@ -17,6 +17,8 @@ use crate::history::{Line, Writer};
 use crate::order::Order;
 use crate::work::ORDER;
 
+/// A kill counts as an attempt, and here hosts live less than a second.
+const MAX_ATTEMPTS: u32 = 10_000;
 /// After an order that was not accepted.
 const AGAIN: Duration = Duration::from_millis(50);
 
@@ -101,7 +103,8 @@ impl Feed {
         };
         let mut tx = self.db.begin().await.map_err(sure)?;
         if let Accepted::Fresh(_) = inbox::accept(&mut tx, &actor, &event).await.map_err(sure)? {
-            let job = NewJob { flow: Some(flow(order)), ..NewJob::new(tenant, order.lane(), ORDER, payload) };
+            let job = NewJob::new(tenant, order.lane(), ORDER, payload);
+            let job = NewJob { flow: Some(flow(order)), max_attempts: MAX_ATTEMPTS, ..job };
             jobs::enqueue(&mut tx, &actor, &job).await.map_err(sure)?;
         }
         tx.commit().await.map_err(|error| {

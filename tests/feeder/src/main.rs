@@ -15,7 +15,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Accept orders and work on them, until SIGTERM
+    /// Accept orders and work on them, until SIGTERM; of an option that is given twice the last one counts
+    #[command(args_override_self = true)]
     Host(host::Args),
     /// Kill hosts, stop them and cut them off, and check after each round
     Soak(soak::Args),

@@ -17,6 +17,7 @@ use wharf_twins::parcel::{self, ParcelConfig};
 
 use crate::check::{Facts, Report, check};
 use crate::facts;
+use crate::history::{self, Line, Said};
 use crate::host::{OffsetClock, open};
 
 /// Long enough for everything a killed host left: leases, lookups, lanes.
@@ -136,6 +137,12 @@ impl Camp {
             std::thread::sleep(Duration::from_millis(20));
         }
         Ok(())
+    }
+
+    /// How many calls of this host were heard to have happened.
+    pub fn heard_by(&self, name: &str) -> Result<usize> {
+        let lines = history::read(&self.file("history"), Some(name))?;
+        Ok(lines.iter().filter(|line| matches!(line, Line::Heard { said: Said::Happened, .. })).count())
     }
 
     /// What is known now; no host may be working.

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod accounts;
+mod clocks;
 #[cfg(test)]
 mod effects;
 #[cfg(test)]

@@ -13,11 +13,11 @@ async fn siege(database: Database) -> anyhow::Result<()> {
     let seed = u64::from(std::process::id());
     let began = Instant::now();
     let camp = Camp::pitch(Path::new(env!("CARGO_BIN_EXE_wharf-feeder")), database, seed, &bad_day()).await?;
-    camp.kill_again_and_again(30..450, |kills| kills >= KILLS)?;
-    let (killed, facts) = (began.elapsed(), began);
+    camp.kill_again_and_again(50..600, |kills| kills >= KILLS)?;
+    let killed = began.elapsed();
     camp.see_through("a")?;
     let report = camp.verdict().await?;
-    println!("seed {seed} · kills {KILLS} in {} s, all {} s", killed.as_secs(), facts.elapsed().as_secs());
+    println!("seed {seed} · kills {KILLS} in {} s, all {} s", killed.as_secs(), began.elapsed().as_secs());
     println!("accepted {} · done {} · {report}", report.accepted, report.done);
     assert!(report.accepted > 10 * KILLS as usize, "{} orders: the test proves too little", report.accepted);
     assert!(report.expected > KILLS as usize / 2, "{} uncertain calls: the test proves too little", report.expected);
