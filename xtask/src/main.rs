@@ -12,7 +12,9 @@ mod lint;
 mod odoo;
 mod postgres;
 mod progress;
+mod promises;
 mod run;
+mod soak;
 mod test;
 
 use std::process::ExitCode;
@@ -36,6 +38,10 @@ enum Command {
     Demo(demo::Args),
     /// Build the adapters and run every test
     Test(test::Args),
+    /// Every promise with its tests and how they end today
+    Promises(promises::Args),
+    /// Kill hosts for as long as one likes, on both databases, and check after each round
+    Soak(soak::Args),
     /// Formatting, clippy and cargo-deny; installs cargo-deny when it is missing
     Lint,
     /// A real Odoo 19 from Debian's packages, in a folder of its own
@@ -49,6 +55,8 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::command(args),
         Command::Demo(args) => demo::command(args),
         Command::Test(args) => test::command(args),
+        Command::Promises(args) => promises::command(args),
+        Command::Soak(args) => soak::command(args),
         Command::Lint => lint::command(),
         Command::Odoo(args) => odoo::command(args),
     });

@@ -13,8 +13,9 @@ use wharf_store::inbox::{self, Accepted, NewEvent};
 use wharf_store::jobs::{self, NewJob};
 use wharf_store::{Db, StoreError};
 
+use crate::fate::{Fate, Point};
 use crate::history::{Line, Writer};
-use crate::order::Order;
+use crate::order::{Class, Order};
 use crate::work::ORDER;
 
 /// A kill counts as an attempt, and here hosts live less than a second.
@@ -28,6 +29,9 @@ pub(crate) struct Feed {
     pub(crate) history: Arc<Writer>,
     pub(crate) host: String,
     pub(crate) seed: u64,
+    /// Every order is of this class.
+    pub(crate) only: Option<Class>,
+    pub(crate) fate: Arc<Fate>,
     /// Between two orders of a lane.
     pub(crate) pace: Duration,
     /// Accept only what an earlier run left in doubt.
@@ -68,7 +72,9 @@ impl Feed {
                 }
                 number += 1;
             }
-            accepted = self.offer(&Order::at(&self.host, lane, number, self.seed)).await?;
+            let order = Order::at(&self.host, lane, number, self.seed);
+            let class = self.only.unwrap_or(order.class);
+            accepted = self.offer(&Order { class, ..order }).await?;
             let pause = if accepted { self.pace } else { AGAIN };
             let _stopped = tokio::time::timeout(pause, stop.cancelled()).await;
         }
@@ -78,7 +84,10 @@ impl Feed {
     async fn offer(&self, order: &Order) -> Result<bool> {
         self.history.write(&Line::Invoke { order: order.clone() })?;
         let (line, accepted) = match self.accept(order).await {
-            Ok(()) => (Line::Ok { order: order.clone() }, true),
+            Ok(()) => {
+                self.fate.pass(Point::Accepted, &order.name());
+                (Line::Ok { order: order.clone() }, true)
+            }
             Err((error, false)) => (Line::Fail { order: order.clone(), why: error.to_string() }, false),
             Err((error, true)) => (Line::Info { order: order.clone(), why: error.to_string() }, false),
         };

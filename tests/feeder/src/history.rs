@@ -11,6 +11,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::fate::Point;
 use crate::order::Order;
 
 /// One line.
@@ -29,6 +30,8 @@ pub enum Line {
     Send { order: String, fence: i64 },
     /// It ended.
     Heard { order: String, fence: i64, said: Said },
+    /// The host ends itself while it works on this order.
+    Died { order: String, point: Point },
 }
 
 /// What a call that ended says about its effect.

@@ -15,8 +15,10 @@ use wharf_egress::{Egress, EgressConfig, Live};
 use wharf_queue::{Backoff, Worker, WorkerConfig};
 use wharf_store::{Db, jobs};
 
+use crate::fate::{Doomed, Fate, Point};
 use crate::feed::{Feed, left_off};
 use crate::history::{self, Writer};
+use crate::order::Class;
 use crate::work::{self, Hands};
 
 /// How one host is started.
@@ -51,6 +53,12 @@ pub struct Args {
     /// How wrong this host's clock is, in milliseconds
     #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     pub clock_offset_ms: i64,
+    /// Feed orders of this class alone
+    #[arg(long)]
+    pub only: Option<Class>,
+    /// End by `kill -9` at this point
+    #[arg(long)]
+    pub die_at: Option<Point>,
     /// Accept nothing new, and end when nothing is left to do
     #[arg(long)]
     pub until_idle: bool,
@@ -104,9 +112,12 @@ pub async fn run(args: Args) -> Result<()> {
         ..EgressConfig::default()
     };
     let live = Live::new(&config).context("failed to start TLS")?;
+    let fate = Arc::new(Fate::new(args.die_at, Arc::clone(&history)));
+    let wire = Doomed { live, fate: Arc::clone(&fate) };
     let hands = Hands {
         db: db.clone(),
-        egress: Egress::new(Some(db.clone()), clock, config, Arc::new(live)),
+        egress: Egress::new(Some(db.clone()), clock, config, Arc::new(wire)),
+        fate: Arc::clone(&fate),
         url: args.partner.clone(),
         settle_ms: args.settle_ms,
         history: Arc::clone(&history),
@@ -127,6 +138,8 @@ pub async fn run(args: Args) -> Result<()> {
         history,
         host: args.name.clone(),
         seed: args.seed,
+        only: args.only,
+        fate,
         pace: Duration::from_millis(args.pace_ms),
         nothing_new: args.until_idle,
     });

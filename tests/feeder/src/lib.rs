@@ -7,6 +7,7 @@
 
 pub mod check;
 pub mod facts;
+pub mod fate;
 mod feed;
 pub mod history;
 pub mod host;

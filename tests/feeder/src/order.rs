@@ -1,9 +1,10 @@
 //! What is fed: orders, each with a name, a lane and a class of effect.
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 /// How the order touches the outside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Class {
     /// Buys a label, which can be found again.

@@ -25,7 +25,9 @@ const IDLE_WITHIN: Duration = Duration::from_secs(90);
 
 /// Where the work is kept.
 pub enum Database {
+    /// In the camp's own folder.
     Sqlite,
+    SqliteAt(PathBuf),
     Postgres(Box<wharf_scratch_postgres::Database>),
 }
 
@@ -85,6 +87,7 @@ impl Camp {
     pub fn database(&self) -> String {
         match &self.database {
             Database::Sqlite => self.file("wharf.db").display().to_string(),
+            Database::SqliteAt(path) => path.display().to_string(),
             Database::Postgres(database) => database.url(),
         }
     }
@@ -141,8 +144,22 @@ impl Camp {
 
     /// How many calls of this host were heard to have happened.
     pub fn heard_by(&self, name: &str) -> Result<usize> {
+        self.count(name, |line| matches!(line, Line::Heard { said: Said::Happened, .. }))
+    }
+
+    /// How many orders this host has accepted.
+    pub fn accepted_by(&self, name: &str) -> Result<usize> {
+        self.count(name, |line| matches!(line, Line::Ok { .. }))
+    }
+
+    /// How often this host did not accept an order.
+    pub fn refused_by(&self, name: &str) -> Result<usize> {
+        self.count(name, |line| matches!(line, Line::Fail { .. } | Line::Info { .. }))
+    }
+
+    fn count(&self, name: &str, wanted: impl Fn(&Line) -> bool) -> Result<usize> {
         let lines = history::read(&self.file("history"), Some(name))?;
-        Ok(lines.iter().filter(|line| matches!(line, Line::Heard { said: Said::Happened, .. })).count())
+        Ok(lines.iter().filter(|line| wanted(line)).count())
     }
 
     /// What is known now; no host may be working.

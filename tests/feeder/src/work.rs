@@ -15,6 +15,7 @@ use wharf_store::effects::EffectRow;
 use wharf_store::jobs::{self, Job, NewJob};
 use wharf_store::{Db, StoreError, Tx, audit};
 
+use crate::fate::{Fate, Point};
 use crate::history::{Line, Said, Writer};
 use crate::order::{Class, Order};
 use crate::partner::{self, CONNECTION};
@@ -33,6 +34,7 @@ pub(crate) struct Hands {
     pub(crate) url: String,
     pub(crate) settle_ms: i64,
     pub(crate) history: Arc<Writer>,
+    pub(crate) fate: Arc<Fate>,
 }
 
 pub(crate) fn registry(hands: Arc<Hands>) -> Registry {
@@ -53,7 +55,10 @@ impl Handler for Orders {
                 return Verdict::Park(fault(FaultKind::DataOutOfContract, "feeder.payload", &error.to_string()));
             }
         };
-        match self.0.carry_out(job, &order).await {
+        self.0.fate.pass(Point::Claimed, &order.name());
+        let result = self.0.carry_out(job, &order).await;
+        self.0.fate.pass(Point::Worked, &order.name());
+        match result {
             Ok(value) => Verdict::Done(value),
             Err(fault) => refused(fault, self.0.db.now()),
         }
@@ -147,8 +152,10 @@ impl Hands {
         let request = partner::change(order, &self.url)
             .ok_or_else(|| fault(FaultKind::Unsupported, "feeder.no-route", "it has no route"))?;
         let (name, fence) = (order.name(), ctx.fence);
+        self.fate.pass(Point::BeforeCall, &name);
         self.write(&Line::Send { order: name.clone(), fence })?;
         let result = self.ask(ctx, request).await;
+        self.fate.pass(Point::Recorded, &name);
         let said = said(&result);
         self.write(&Line::Heard { order: name, fence, said })?;
         match (result, said) {
