@@ -6,13 +6,17 @@
 //!   its stored result or its follow-up.
 //! - **Duplicated**: an order with two jobs, results, follow-ups or effects; or something nobody asked for.
 //! - **Out of order**: within a lane, an effect or a result after one of a later order.
-//! - **Uncertain**: a `once` call was begun and nobody heard that it happened or did not. Exactly those are parked.
+//! - **Uncertain**: a `once` call was begun and nobody heard that it happened or did not. Exactly those are parked, and
+//!   labels that were sent again and again and never found.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::history::Said;
 use crate::order::{Class, Order};
+
+/// A label that was sent so often and is still not to be found is given up: a person must look.
+const MOST_SENDS: usize = 3;
 
 /// Where a job stands in the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,8 +72,12 @@ impl Known {
     /// Was a call begun of which nobody can say what came of it?
     fn is_uncertain(&self) -> bool {
         let last = self.sends.values().next_back();
-        let in_doubt = matches!(last, Some(None | Some(Said::Unknown)));
-        self.order.class == Class::Once && in_doubt && !self.recorded
+        let in_doubt = matches!(last, Some(None | Some(Said::Unknown))) && !self.recorded;
+        match self.order.class {
+            Class::Once => in_doubt,
+            Class::Lookup => in_doubt && self.sends.len() >= MOST_SENDS && self.is(Standing::Parked),
+            Class::Natural | Class::Inside => false,
+        }
     }
 }
 
@@ -179,7 +187,8 @@ fn duplicated(name: &str, known: &Known, found: &mut Vec<String>) {
 
 fn parked(name: &str, known: &Known, found: &mut Vec<String>) {
     let is_parked = known.is(Standing::Parked);
-    match (known.is_uncertain(), is_parked && known.held) {
+    let held = known.held || known.order.class == Class::Lookup;
+    match (known.is_uncertain(), is_parked && held) {
         (true, false) => found.push(format!("`{name}` is uncertain and hidden")),
         (false, _) if is_parked => found.push(format!("`{name}` is parked and nothing about it is uncertain")),
         _ => {}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -23,6 +24,11 @@ const MAX_ATTEMPTS: u32 = 10_000;
 /// After an order that was not accepted.
 const AGAIN: Duration = Duration::from_millis(50);
 
+/// A host that is killed all the time gets less done than is offered: more than this waits for nothing.
+const MOST_BACKLOG: u64 = 150;
+/// Between two looks at the backlog.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// One host's orders.
 pub(crate) struct Feed {
     pub(crate) db: Db,
@@ -32,20 +38,21 @@ pub(crate) struct Feed {
     /// Every order is of this class.
     pub(crate) only: Option<Class>,
     pub(crate) fate: Arc<Fate>,
+    /// Orders that are still to be done, as of a moment ago.
+    pub(crate) backlog: AtomicU64,
     /// Between two orders of a lane.
     pub(crate) pace: Duration,
     /// Accept only what an earlier run left in doubt.
     pub(crate) nothing_new: bool,
 }
 
-/// Where an earlier run of the same host left each of its lanes: the number of the last order, and whether it was
-/// accepted.
-pub(crate) fn left_off(history: &[Line]) -> BTreeMap<u32, (u64, bool)> {
+/// Where an earlier run of the same host left each of its lanes: the last order, and whether it was accepted.
+pub(crate) fn left_off(history: &[Line]) -> BTreeMap<u32, (Order, bool)> {
     let mut lanes = BTreeMap::new();
     for line in history {
         match line {
-            Line::Invoke { order } => lanes.insert(order.lane, (order.number, false)),
-            Line::Ok { order } => lanes.insert(order.lane, (order.number, true)),
+            Line::Invoke { order } => lanes.insert(order.lane, (order.clone(), false)),
+            Line::Ok { order } => lanes.insert(order.lane, (order.clone(), true)),
             _ => None,
         };
     }
@@ -58,27 +65,41 @@ pub(crate) fn flow(order: &Order) -> FlowKey {
 }
 
 impl Feed {
-    /// Feeds one lane until it is stopped; an order that is under way is seen through.
-    pub(crate) async fn lane(
-        &self,
-        lane: u32,
-        (mut number, mut accepted): (u64, bool),
-        stop: &CancellationToken,
-    ) -> Result<()> {
+    /// Feeds one lane until it is stopped, from where it was left off; an order that is under way is seen through.
+    pub(crate) async fn lane(&self, lane: u32, left: Option<(Order, bool)>, stop: &CancellationToken) -> Result<()> {
+        let mut number = left.as_ref().map_or(0, |(order, _)| order.number);
+        let mut in_doubt = left.filter(|(_, accepted)| !accepted).map(|(order, _)| order);
         while !stop.is_cancelled() {
-            if accepted {
-                if self.nothing_new {
-                    return Ok(());
+            let order = match in_doubt.take() {
+                Some(order) => order,
+                None if self.nothing_new => return Ok(()),
+                None if self.backlog.load(Ordering::Relaxed) > MOST_BACKLOG => {
+                    let _stopped = tokio::time::timeout(LOOK, stop.cancelled()).await;
+                    continue;
                 }
-                number += 1;
-            }
-            let order = Order::at(&self.host, lane, number, self.seed);
-            let class = self.only.unwrap_or(order.class);
-            accepted = self.offer(&Order { class, ..order }).await?;
+                None => {
+                    number += 1;
+                    let order = Order::at(&self.host, lane, number, self.seed);
+                    Order { class: self.only.unwrap_or(order.class), ..order }
+                }
+            };
+            let accepted = self.offer(&order).await?;
+            in_doubt = (!accepted).then_some(order);
             let pause = if accepted { self.pace } else { AGAIN };
             let _stopped = tokio::time::timeout(pause, stop.cancelled()).await;
         }
         Ok(())
+    }
+
+    /// Keeps the backlog known until it is stopped.
+    pub(crate) async fn watch(&self, stop: &CancellationToken) {
+        while !stop.is_cancelled() {
+            // What cannot be read now is read in a moment.
+            if let Ok(counts) = jobs::counts(&self.db).await {
+                self.backlog.store(counts.unfinished(), Ordering::Relaxed);
+            }
+            let _stopped = tokio::time::timeout(LOOK, stop.cancelled()).await;
+        }
     }
 
     async fn offer(&self, order: &Order) -> Result<bool> {

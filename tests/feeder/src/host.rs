@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -140,14 +141,19 @@ pub async fn run(args: Args) -> Result<()> {
         seed: args.seed,
         only: args.only,
         fate,
+        backlog: AtomicU64::new(0),
         pace: Duration::from_millis(args.pace_ms),
         nothing_new: args.until_idle,
     });
+    let watching = {
+        let (feed, stop) = (Arc::clone(&feed), stop.clone());
+        tasks.spawn(async move { feed.watch(&stop).await })
+    };
     let lanes: Vec<_> = (0..args.lanes)
         .map(|lane| {
             let (feed, stop) = (Arc::clone(&feed), stop.clone());
-            let from = left.get(&lane).copied().unwrap_or((0, true));
-            tasks.spawn(async move { feed.lane(lane, from, &stop).await })
+            let left = left.get(&lane).cloned();
+            tasks.spawn(async move { feed.lane(lane, left, &stop).await })
         })
         .collect();
     if let Some(file) = &args.ready_file {
@@ -164,6 +170,7 @@ pub async fn run(args: Args) -> Result<()> {
         asked.recv().await;
     }
     stop.cancel();
+    watching.await.context("the watch panicked")?;
     for lane in lanes {
         lane.await.context("a lane panicked")??;
     }
@@ -176,8 +183,8 @@ pub async fn run(args: Args) -> Result<()> {
 async fn idle(db: &Db, tasks: &TaskTracker) -> Result<()> {
     loop {
         tokio::time::sleep(Duration::from_millis(20)).await;
-        // The worker itself is the one that stays.
-        if tasks.len() == 1 && jobs::counts(db).await?.unfinished() == 0 {
+        // The worker and the watch are those that stay.
+        if tasks.len() == 2 && jobs::counts(db).await?.unfinished() == 0 {
             return Ok(());
         }
     }

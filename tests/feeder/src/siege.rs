@@ -43,6 +43,8 @@ pub struct Camp {
     folder: TempDir,
     database: Database,
     pub twin: Running,
+    /// Where hosts reach it; the same for all of them, since a request to another place is another request.
+    pub partner: String,
     feeder: PathBuf,
     pub seed: u64,
 }
@@ -76,7 +78,7 @@ impl Camp {
         let folder = tempfile::Builder::new().prefix("wharf-siege-").tempdir()?;
         let twin = parcel::start(ParcelConfig { read_after_write_ms: 40, ..ParcelConfig::default() }).await?;
         twin.set_script(serde_json::from_value(script.clone()).context("the script makes no sense")?, seed)?;
-        let camp = Self { folder, database, twin, feeder: feeder.to_owned(), seed };
+        let camp = Self { folder, database, partner: twin.base_url.clone(), twin, feeder: feeder.to_owned(), seed };
         let db = open(&camp.database(), Arc::new(OffsetClock(0))).await?;
         db.migrate().await?;
         db.close().await;
@@ -99,7 +101,7 @@ impl Camp {
     /// A host's command, complete but for what the caller wants different: a later option counts.
     pub fn command(&self, name: &str) -> Command {
         let mut command = Command::new(&self.feeder);
-        command.args(["host", "--name", name, "--database", &self.database(), "--partner", &self.twin.base_url]);
+        command.args(["host", "--name", name, "--database", &self.database(), "--partner", &self.partner]);
         command.args(["--seed", &self.seed.to_string()]).arg("--history").arg(self.file("history"));
         command
     }

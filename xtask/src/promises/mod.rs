@@ -122,6 +122,7 @@ fn row(promise: &Promise, tests: &BTreeSet<String>, results: &BTreeMap<String, O
         (false, true) => "NO TEST",
         (false, false) => "FAILED",
         (true, true) => "not yet",
+        (true, false) if results.is_empty() => "listed",
         (true, false) => "ok",
     };
     (format!("{mark:<8} P{number:<3} {words}{lines}"), fine)

@@ -159,6 +159,23 @@ fn what_is_parked_without_doubt_is_found() {
 }
 
 #[test]
+fn a_label_may_be_given_up_only_after_it_was_sent_again_and_again() {
+    let sent = |times: i64| Known {
+        sends: (1..=times).map(|fence| (fence, None)).collect(),
+        jobs: vec![Standing::Parked],
+        follow_ups: vec![],
+        results: vec![],
+        effects: vec![],
+        recorded: false,
+        ..sound(1, Class::Lookup)
+    };
+    let given_up = report([sent(3)]);
+    assert!(given_up.is_clean() && given_up.expected == 1, "{given_up:?}");
+    assert!(complaint(sent(2)).contains("nothing about it is uncertain"));
+    assert!(complaint(Known { effects: vec![1, 2], ..sent(3) }).contains("2 effects"));
+}
+
+#[test]
 fn an_answer_that_was_heard_must_be_in_the_ledger() {
     let known = Known { recorded: false, ..sound(1, Class::Lookup) };
     assert!(complaint(known).contains("the ledger does not say so"));

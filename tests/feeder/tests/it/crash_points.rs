@@ -94,14 +94,14 @@ async fn p2_cp_07_08_09_a_request_is_cut_after_exactly_so_many_bytes() -> Result
     for class in CLASSES {
         // Nothing, a byte, the head without its end, all of it: a request here has between 190 and 230 bytes.
         for bytes in [0, 1, 100, 180, 100_000] {
-            let camp =
+            let mut camp =
                 Camp::pitch(Path::new(env!("CARGO_BIN_EXE_wharf-feeder")), Database::Sqlite, 1, &json!([])).await?;
             let port = camp.twin.base_url.rsplit_once(':').context("a port")?.1.parse()?;
             let proxy = Proxy::to(SocketAddr::from(([127, 0, 0, 1], port))).await?;
             proxy.cut_after(Some(bytes));
+            camp.partner = format!("http://127.0.0.1:{}", proxy.port);
             let mut command = camp.command("a");
             command.args(["--lanes", "3", "--only", &name(class)]);
-            command.args(["--partner", &format!("http://127.0.0.1:{}", proxy.port)]);
             let mut host = camp.start("a", command)?;
             std::thread::sleep(Duration::from_millis(300));
             proxy.cut_after(None);
