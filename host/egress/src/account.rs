@@ -106,7 +106,7 @@ impl Room {
             };
             let wait_ms = until.since(door.db.now()).max(1);
             let stands = (begun || ctx.job.is_none()) && steps.stood_ms + wait_ms <= LONGEST_STAND_MS;
-            if !stands || self.clock.now().plus(wait_ms) >= ctx.deadline {
+            if !stands || self.now().plus(wait_ms) >= ctx.deadline {
                 tracing::debug!(connection = %grant.connection, "`{}` waits until {until}: {why}", grant.connection);
                 let fault = fault::wait(until, why);
                 steps.wait = Some(fault.clone());
