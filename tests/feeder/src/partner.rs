@@ -39,6 +39,7 @@ pub(crate) fn grant(tenant: &TenantId, url: &str) -> Grant {
         secrets: BTreeMap::new(),
         config: BTreeMap::new(),
         limits: Limits::default(),
+        terms: None,
     }
 }
 

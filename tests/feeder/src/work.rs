@@ -193,6 +193,8 @@ impl Hands {
             flow: job.flow.as_ref().map(ToString::to_string),
             business: partner::business(order),
             deadline: now.plus(lease - lease / 5),
+            urgent: job.urgent,
+            promised: None,
         }
     }
 
@@ -218,7 +220,7 @@ fn refused(fault: Fault, now: Timestamp) -> Verdict {
         (FaultKind::OutcomeUnknown, Retry::Later { after_ms: Some(ms) }) => {
             Verdict::Snooze { until: now.plus(i64::try_from(ms).unwrap_or(i64::MAX)), reason: fault.to_string() }
         }
-        (_, Retry::Later { .. } | Retry::Reconcile) => Verdict::Retry(fault),
+        (_, Retry::Later { .. } | Retry::Reconcile | Retry::Wait { .. }) => Verdict::Retry(fault),
         (_, Retry::Never) => Verdict::Park(fault),
     }
 }

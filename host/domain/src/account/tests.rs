@@ -1,5 +1,5 @@
 use super::*;
-use crate::fault::{Blame, Retry};
+use crate::fault::{Blame, FaultKind, Retry};
 
 pub(super) const START: i64 = 1_800_000_000_000;
 
