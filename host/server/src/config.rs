@@ -79,7 +79,7 @@ fn default_listen() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 8080))
 }
 fn default_workers() -> usize {
-    8
+    32
 }
 fn default_lease() -> u32 {
     90
@@ -147,6 +147,30 @@ pub(crate) struct Tenant {
     pub(crate) connections: Vec<Connection>,
     /// Absent: order release is switched off for this tenant.
     pub(crate) order_release: Option<Policy>,
+    /// How much of the workers it gets when all tenants want some.
+    #[serde(default)]
+    pub(crate) share: Share,
+}
+
+/// A tenant's part of the workers.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Share {
+    /// Twice the weight, twice the jobs per turn; 1 to 100.
+    #[serde(default = "default_weight")]
+    pub(crate) weight: u32,
+    /// No more of its jobs run at once, over all hosts. Absent: no limit of its own.
+    pub(crate) max_running: Option<u32>,
+}
+
+impl Default for Share {
+    fn default() -> Self {
+        Self { weight: default_weight(), max_running: None }
+    }
+}
+
+fn default_weight() -> u32 {
+    1
 }
 
 /// The tenant's Odoo.
@@ -260,6 +284,12 @@ impl Config {
         for tenant in &self.tenants {
             if tenant.id == TenantId::host() {
                 bail!("tenant `{}` has the name of the host's own work; call it otherwise", tenant.id);
+            }
+            if !(1..=100).contains(&tenant.share.weight) {
+                bail!("`tenant.share.weight` of `{}` is {}; use 1 to 100", tenant.id, tenant.share.weight);
+            }
+            if tenant.share.max_running == Some(0) {
+                bail!("`tenant.share.max_running` of `{}` is 0; leave it out for no limit", tenant.id);
             }
             if !tenants.insert(&tenant.id) {
                 bail!("tenant `{}` is there twice", tenant.id);

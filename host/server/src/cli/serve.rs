@@ -9,10 +9,11 @@ use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wharf_api::{ApiState, Token, router};
+use wharf_domain::ctx::Actor;
 use wharf_flows::schedules::{Ticker, schedules};
 use wharf_flows::{retention, runner};
 use wharf_queue::{Backoff, Registry, Worker, WorkerConfig};
-use wharf_store::{Db, HeldName};
+use wharf_store::{Db, HeldName, jobs};
 
 use super::Outcome;
 use crate::clock;
@@ -53,6 +54,7 @@ pub(crate) async fn run(args: Args) -> Outcome {
     let sweeps = config.retention.schedule.clone();
     retention::register(&mut registry, db.clone(), config.retention.keep(), sweeps.clone());
     let scheduled = schedules(wire::polls(&config), sweeps)?;
+    set_shares(&config, &db, &name).await?;
     let worker = Worker::new(db.clone(), Arc::new(registry), worker_config(&config, &name));
     let working = tasks.spawn(worker.run(stop.clone()));
     tasks.spawn(Ticker::new(db.clone(), scheduled).run(stop.clone()));
@@ -108,6 +110,16 @@ fn keep_up(tasks: &TaskTracker, db: &Db, name: HeldName, stop: &CancellationToke
 
 /// Between two looks at the clocks.
 const CLOCK_LOOK: Duration = Duration::from_secs(5);
+
+/// What the configuration says of the tenants' shares, for every host on the database.
+async fn set_shares(config: &Config, db: &Db, name: &str) -> Result<()> {
+    let mut tx = db.begin().await?;
+    for tenant in &config.tenants {
+        let share = jobs::Share { weight: tenant.share.weight, max_running: tenant.share.max_running };
+        jobs::set_share(&mut tx, &Actor::Host(name.to_owned()), &tenant.id, share).await?;
+    }
+    tx.commit().await.context("failed to set the tenants' shares")
+}
 
 fn worker_config(config: &Config, name: &str) -> WorkerConfig {
     WorkerConfig {
