@@ -18,7 +18,8 @@ use crate::error::{StoreError, is_damage};
 const OLDEST_SQLITE: &str = "3.51.3";
 /// `server_version_num`: the oldest release PostgreSQL itself still mends.
 const OLDEST_POSTGRES: u32 = 140_000;
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
+/// Also how long it may take to notice that a server is back: the pool tries again after a fifth of it at the latest.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 const READERS: u32 = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The log is cut back to this size after a checkpoint.

@@ -51,7 +51,8 @@ const NEWEST: &str = "SELECT MAX(at) AS newest FROM ( \
     SELECT (SELECT at FROM audit ORDER BY seq DESC LIMIT 1) AS at \
     UNION ALL SELECT (SELECT at FROM effect_history ORDER BY seq DESC LIMIT 1) \
     UNION ALL SELECT (SELECT created_at FROM job ORDER BY seq DESC LIMIT 1) \
-    UNION ALL SELECT MAX(finished_at) FROM job_done) times";
+    UNION ALL SELECT MAX(finished_at) FROM job_done WHERE flow IS NOT NULL \
+    UNION ALL SELECT MAX(finished_at) FROM job_done WHERE flow IS NULL) times";
 
 static CLOCK: Text = Text::new("SELECT {clock} AS now");
 

@@ -24,6 +24,7 @@ pub use save::{Origin, save};
 
 /// Every table whose rows are saved, parents before children. A test compares the list with both schemas.
 const TABLES: &[&str] = &[
+    "account",
     "audit",
     "effect",
     "effect_history",
@@ -34,6 +35,8 @@ const TABLES: &[&str] = &[
     "job_attempt",
     "job_done",
     "kv",
+    "schedule",
+    "schedule_tick",
     "tape",
     "tenant_share",
 ];

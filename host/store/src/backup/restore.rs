@@ -159,8 +159,13 @@ impl Batch {
             return Ok(());
         }
         let width = self.table.columns.len();
+        // SQLite looks a numbered place up by its name, one after the other: with hundreds of them that is all it does.
+        let place = |number: usize| match tx.engine() {
+            Engine::Sqlite => "?".to_owned(),
+            Engine::Postgres => format!("${number}"),
+        };
         let row = |row: usize| {
-            let numbers: Vec<String> = (1..=width).map(|column| format!("${}", row * width + column)).collect();
+            let numbers: Vec<String> = (1..=width).map(|column| place(row * width + column)).collect();
             format!("({})", numbers.join(", "))
         };
         let rows: Vec<String> = (0..self.rows).map(row).collect();
@@ -187,7 +192,8 @@ fn bind(kind: Kind, value: &Value) -> Option<Bind> {
 
 /// The life of the database the backup was taken from has gone on, and nobody here knows how. Its leases are void: what
 /// ran is taken up again, and fences and job numbers jump, so that what a host of the old life still holds does not fit.
-/// A job that was never claimed stays one: fence 0 says that it may be replaced or withdrawn. Every tenant's audit says that its past was replaced.
+/// A job that was never claimed stays one: fence 0 says that it may be replaced or withdrawn. Every tenant's audit says
+/// that its past was replaced.
 async fn after_restore(tx: &mut Tx, actor: &Actor, header: &Header) -> Result<u64, StoreError> {
     let interrupted = query("UPDATE job SET lease_until = 0 WHERE state = 'running'").execute(tx.conn()).await?;
     query("UPDATE job SET fence = fence + $1 WHERE fence > 0").bind(NEW_LIFE).execute(tx.conn()).await?;

@@ -49,6 +49,9 @@ async fn furnish(house: &House) {
         "INSERT INTO effect_history (tenant, effect, at, to_state, actor, fence) VALUES ('t', 'f1', 5, 'intent', 'a', 3)",
         "INSERT INTO flow VALUES ('t', 'order', '1', 4, 'open', '{}', 'a', 5, 6)",
         "INSERT INTO tape (tenant, job, at, actor, exchange) VALUES ('t', 'j', 5, 'a', '{}')",
+        "INSERT INTO account VALUES ('t', 'c', 'n', '{}', '{}', 5)",
+        "INSERT INTO schedule VALUES ('t', 'pull', NULL, 0, 5, 6)",
+        "INSERT INTO schedule_tick VALUES ('t', 'pull', 5, 6)",
         "INSERT INTO tenant_share VALUES ('t', 3, NULL)",
         "INSERT INTO exception (id, tenant, code, severity, object, owner_role, cause, actions, seen, raised_by, raised_at, \
          last_seen_at) VALUES ('x1', 't', 'c', 's', 'o', 'r', 'why', '[]', 1, 'a', 5, 5)",
@@ -149,6 +152,22 @@ async fn new_life(house: &House) {
     let taken_up: Vec<_> = claimed.iter().filter(|job| job.fence > 1).collect();
     assert_eq!(taken_up.len(), 1, "a job that was never claimed begins with its first fence");
     assert!(taken_up[0].fence > (1 << 20) && taken_up[0].attempt == 2, "{taken_up:?}");
+}
+
+#[tokio::test]
+async fn a_file_is_backed_up_while_a_host_writes_and_also_when_none_runs() {
+    let (house, shelf) = (House::new().await, Shelf::new());
+    furnish(&house).await;
+    backup(&house, &shelf.file()).await.expect("the host runs");
+    let before = rows(&shelf.file());
+    let mut tx = house.db.begin().await.expect("begin");
+    audit::append(&mut tx, &actor(), &tenant("t"), "a.b", "o/2", &json!({})).await.expect("audit");
+    backup(&house, &shelf.file()).await.expect("the host writes");
+    assert_eq!(rows(&shelf.file()), before, "what is not committed is in no backup");
+    drop(tx);
+    house.db.close().await;
+    backup(&house, &shelf.file()).await.expect("no host runs");
+    assert_eq!(rows(&shelf.file()), before);
 }
 
 both! {
