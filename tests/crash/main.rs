@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::json;
+use wharf_scratch_postgres::Server;
 use wharf_tests::{Settings, World};
 
 /// Kills at a random moment of the time the carrier takes to answer, or just after it.
@@ -15,12 +16,28 @@ const AIMED: usize = 50;
 const BLIND: usize = 20;
 const ANSWER_MS: u64 = 120;
 
+mod disk;
+
+/// No accepted job is lost and no label is bought twice, with the shipped adapter in its sandbox.
 #[test]
-fn seventy_kills_buy_one_label_per_order() -> anyhow::Result<()> {
+fn p1_p2_seventy_kills_buy_one_label_per_order_on_sqlite() -> anyhow::Result<()> {
+    seventy_kills(None)
+}
+
+/// No accepted job is lost and no label is bought twice, with the shipped adapter in its sandbox.
+#[test]
+fn p1_p2_seventy_kills_buy_one_label_per_order_on_postgresql() -> anyhow::Result<()> {
+    let server = Server::start(&wharf_scratch_postgres::Settings::durable())?;
+    let database = server.database()?;
+    seventy_kills(Some(database.url()))
+}
+
+fn seventy_kills(postgres: Option<String>) -> anyhow::Result<()> {
     let seed: u64 = std::process::id().into();
     println!("seed {seed}");
     let mut random = StdRng::seed_from_u64(seed);
-    let world = World::new(&Settings { read_after_write_ms: 300, settle_seconds: 1, ..Settings::default() })?;
+    let settings = Settings { read_after_write_ms: 300, settle_seconds: 1, postgres, ..Settings::default() };
+    let world = World::new(&settings)?;
     // The carrier acts at once and answers late, so that a kill often falls between the effect and its record; some
     // answers are lost altogether.
     world.carrier_script(&json!([

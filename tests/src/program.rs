@@ -66,6 +66,11 @@ impl Program {
         Ok(())
     }
 
+    /// The process number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal by its name, e.g. `STOP`.
     pub fn signal(&self, name: &str) -> Result<()> {
         let done = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status()?;

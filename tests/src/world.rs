@@ -25,11 +25,20 @@ pub struct Settings {
     pub poll_seconds: u32,
     /// How long the carrier hides a new shipment from lookups.
     pub read_after_write_ms: u32,
+    /// URL of an empty PostgreSQL database; absent: SQLite.
+    pub postgres: Option<String>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { lease_seconds: 30, retry_base_ms: 100, settle_seconds: 2, poll_seconds: 1, read_after_write_ms: 0 }
+        Self {
+            lease_seconds: 30,
+            retry_base_ms: 100,
+            settle_seconds: 2,
+            poll_seconds: 1,
+            read_after_write_ms: 0,
+            postgres: None,
+        }
     }
 }
 
@@ -79,6 +88,13 @@ impl World {
         ] {
             std::fs::write(self.file(name), value)?;
         }
+        let database = match &settings.postgres {
+            Some(url) => {
+                std::fs::write(self.file("database.url"), url)?;
+                "[database]\nurl = { file = \"database.url\" }\n"
+            }
+            None => "",
+        };
         let adapters = adapters_dir()?;
         let Settings { lease_seconds, retry_base_ms, settle_seconds, poll_seconds, .. } = settings;
         let text = format!(
@@ -91,6 +107,7 @@ lease_seconds = {lease_seconds}
 retry_base_ms = {retry_base_ms}
 settle_seconds = {settle_seconds}
 
+{database}
 [[tenant]]
 id = "{TENANT}"
 name = "Nordic 3PL"

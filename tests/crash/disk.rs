@@ -1,0 +1,94 @@
+//! What the kernel was asked to do before an answer left, by strace.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use wharf_tests::{Program, Settings, World};
+
+const CALLS: &str = "trace=fsync,fdatasync,write,writev,sendto,pwrite64";
+
+/// An answer 2xx means on disk: the log of the database is synced after it was written and before the answer leaves.
+#[test]
+fn p4_the_log_is_synced_before_the_answer_to_a_webhook_leaves() -> Result<()> {
+    if Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_err() {
+        ensure!(std::env::var_os("CI").is_none(), "`strace` is missing: run `apt-get install strace`");
+        println!("skipped: `strace` is missing; run `apt-get install strace`");
+        return Ok(());
+    }
+    let world = World::new(&Settings { poll_seconds: 3_600, ..Settings::default() })?;
+    let host = world.serve()?;
+    let trace = world.file("trace");
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-y", "-s", "32", "-e", CALLS, "-p", &host.id().to_string(), "-o"]).arg(&trace);
+    let mut strace = Program::start(&mut strace, &world.file("strace.log"))?;
+    attached(&host, &mut strace)?;
+    for knock in 0..20 {
+        assert_eq!(world.knock()?, 202, "knock {knock}");
+    }
+    strace.signal("INT")?;
+    while strace.running()? {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let answers = synced_before_each_answer(&std::fs::read_to_string(&trace)?)?;
+    assert_eq!(answers, 20, "answers that were seen leaving");
+    Ok(())
+}
+
+/// Waits until the kernel says that every thread of the host is traced.
+fn attached(host: &Program, strace: &mut Program) -> Result<()> {
+    let tasks = format!("/proc/{}/task", host.id());
+    let began = Instant::now();
+    loop {
+        let mut all = true;
+        for task in std::fs::read_dir(Path::new(&tasks))? {
+            // A thread may end while we look.
+            let status = std::fs::read_to_string(task?.path().join("status")).unwrap_or_default();
+            all &= !status.contains("TracerPid:\t0\n");
+        }
+        if all {
+            return Ok(());
+        }
+        ensure!(strace.running()?, "strace ended:\n{}", strace.tail());
+        ensure!(began.elapsed() < Duration::from_secs(20), "strace does not attach:\n{}", strace.tail());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Counts the answers 202; an error names the first one before which the log was not synced: written and not yet
+/// synced, or not written at all since the answer before it.
+fn synced_before_each_answer(trace: &str) -> Result<usize> {
+    let (mut answers, mut synced) = (0, false);
+    for line in trace.lines() {
+        let (_, call) = line.split_once(' ').context("a line of strace begins with a thread")?;
+        let call = call.trim_start();
+        let ended = !call.ends_with("<unfinished ...>");
+        if call.contains("wharf.db-wal>") && call.starts_with("pwrite64(") {
+            synced = false;
+        } else if ended && call.contains("sync") && (call.contains("wharf.db-wal>") || call.contains("resumed>")) {
+            synced = call.ends_with("= 0") || call.contains("= 0 ");
+        } else if call.contains("\"HTTP/1.1 202") {
+            if !synced {
+                bail!("answer {} left before the log was synced:\n{line}", answers + 1);
+            }
+            (answers, synced) = (answers + 1, false);
+        }
+    }
+    Ok(answers)
+}
+
+#[test]
+fn an_answer_before_the_sync_is_found() {
+    let write = "1 pwrite64(9</d/wharf.db-wal>, \"x\"..., 4096, 0) = 4096";
+    let sync = "1 fdatasync(9</d/wharf.db-wal>) = 0";
+    let answer = "2 sendto(5<TCP:[1]>, \"HTTP/1.1 202 Accepted\"..., 90, MSG_NOSIGNAL, NULL, 0) = 90";
+    let (begun, done) = ("1 fdatasync(9</d/wharf.db-wal> <unfinished ...>", "1 <... fdatasync resumed>) = 0");
+    assert_eq!(synced_before_each_answer(&[write, sync, answer].join("\n")).unwrap(), 1);
+    assert_eq!(synced_before_each_answer(&[write, begun, done, answer].join("\n")).unwrap(), 1);
+    for early in
+        [vec![write, answer, sync], vec![write, begun, answer, done], vec![answer], vec![write, sync, answer, answer]]
+    {
+        synced_before_each_answer(&early.join("\n")).unwrap_err();
+    }
+}
