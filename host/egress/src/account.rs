@@ -40,7 +40,7 @@ const COUNTED_MS: i64 = 60_000;
 
 /// Accounts in the memory of this host. They count only while all is well and the partner names no limit.
 #[derive(Default)]
-pub(crate) struct Calm(Mutex<HashMap<(String, String, String), Arc<Mutex<Own>>>>);
+pub(crate) struct Calm(Mutex<HashMap<AccountKey, Arc<Mutex<Own>>>>);
 
 #[derive(Default)]
 struct Own {
@@ -75,9 +75,8 @@ impl Room {
             return Ok(None);
         };
         let connection = connection_id(&grant.connection)?;
-        let name = (grant.tenant.to_string(), grant.connection.clone(), terms.account.clone());
-        let own = Arc::clone(lock(&self.calm.0).entry(name).or_default());
         let key = AccountKey { tenant: grant.tenant.clone(), connection, name: terms.account.clone() };
+        let own = Arc::clone(lock(&self.calm.0).entry(key.clone()).or_default());
         Ok(Some(Door { db, key, terms, own }))
     }
 

@@ -18,7 +18,7 @@ use crate::sql::{Row, Text, query};
 const MOST_TRIES: u32 = 5;
 
 /// Whose account.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AccountKey {
     pub tenant: TenantId,
     pub connection: ConnectionId,
