@@ -164,7 +164,7 @@ async fn store_once(
 ) -> Result<(), StoreError> {
     let mut tx = db.begin().await?;
     if let Some(handler) = handler {
-        tx.limit_follow_ups(handler.most_follow_ups());
+        tx.limit_followers(handler.most_followers());
         handler.settle(&mut tx, job, verdict).await?;
     }
     jobs::finish(&mut tx, actor, job, finish).await?;

@@ -40,7 +40,7 @@ pub trait Handler: Send + Sync {
 
     /// How many jobs `settle` may enqueue; more park the job with the reason. A limit against a run-away, so it is
     /// raised only where the business has a limit of its own.
-    fn most_follow_ups(&self) -> u32 {
+    fn most_followers(&self) -> u32 {
         100
     }
 

@@ -113,7 +113,7 @@ impl Db {
             Pools::Sqlite { writer, .. } => Open::Sqlite(Box::pin(writer.turn()).await?),
             Pools::Postgres { pool, .. } => Open::Postgres(Box::pin(pool.begin()).await?),
         };
-        Ok(Tx { inner, now: self.now(), db: self.clone(), enqueued: false, follow_ups: None })
+        Ok(Tx { inner, now: self.now(), db: self.clone(), enqueued: false, followers: None })
     }
 
     /// The time every host on this database agrees on.
@@ -236,12 +236,12 @@ pub struct Tx {
     now: Timestamp,
     db: Db,
     enqueued: bool,
-    follow_ups: Option<FollowUps>,
+    followers: Option<Followers>,
 }
 
 /// How many more jobs may be enqueued in a transaction.
 #[derive(Debug, Clone, Copy)]
-struct FollowUps {
+struct Followers {
     most: u32,
     left: u32,
 }
@@ -298,15 +298,15 @@ impl Tx {
 
     /// From now on only so many jobs can be enqueued in this transaction; more fail with
     /// [`StoreError::TooManyFollow`]. For the transaction that finishes a job.
-    pub fn limit_follow_ups(&mut self, most: u32) {
-        self.follow_ups = Some(FollowUps { most, left: most });
+    pub fn limit_followers(&mut self, most: u32) {
+        self.followers = Some(Followers { most, left: most });
     }
 
-    pub(crate) fn count_follow_up(&mut self) -> Result<(), StoreError> {
-        match &mut self.follow_ups {
-            Some(FollowUps { most, left: 0 }) => Err(StoreError::TooManyFollow { most: *most }),
-            Some(follow_ups) => {
-                follow_ups.left -= 1;
+    pub(crate) fn count_follower(&mut self) -> Result<(), StoreError> {
+        match &mut self.followers {
+            Some(Followers { most, left: 0 }) => Err(StoreError::TooManyFollow { most: *most }),
+            Some(followers) => {
+                followers.left -= 1;
                 Ok(())
             }
             None => Ok(()),

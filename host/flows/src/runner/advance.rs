@@ -10,7 +10,7 @@ use wharf_store::jobs::Job;
 use wharf_store::{StoreError, Tx, exceptions, flows};
 
 use super::apply::resumes;
-use super::{Advancing, MOST_FOLLOW_UPS, Runner, STOPPED, actor, own_fault, unreadable, wait_for_resume};
+use super::{Advancing, MOST_FOLLOWERS, Runner, STOPPED, actor, own_fault, unreadable, wait_for_resume};
 use crate::order_release;
 
 /// The action that applies a parked event once more.
@@ -39,8 +39,8 @@ impl Handler for Advance {
         }
     }
 
-    fn most_follow_ups(&self) -> u32 {
-        MOST_FOLLOW_UPS
+    fn most_followers(&self) -> u32 {
+        MOST_FOLLOWERS
     }
 
     async fn settle(&self, tx: &mut Tx, job: &Job, verdict: &Verdict) -> Result<(), StoreError> {

@@ -15,7 +15,7 @@ use wharf_queue::{Handler, Verdict};
 use wharf_store::jobs::Job;
 use wharf_store::{StoreError, Tx};
 
-use super::{MOST_FOLLOW_UPS, Runner, own_fault, unreadable};
+use super::{MOST_FOLLOWERS, Runner, own_fault, unreadable};
 use crate::order_release::{self, Command, Event, FailedCommand, StepKind};
 
 pub(super) struct Fulfil(pub(super) Runner);
@@ -55,8 +55,8 @@ impl Handler for Fulfil {
         }
     }
 
-    fn most_follow_ups(&self) -> u32 {
-        MOST_FOLLOW_UPS
+    fn most_followers(&self) -> u32 {
+        MOST_FOLLOWERS
     }
 
     async fn settle(&self, tx: &mut Tx, job: &Job, verdict: &Verdict) -> Result<(), StoreError> {

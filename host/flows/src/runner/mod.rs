@@ -54,7 +54,7 @@ pub const CREATE_SHIPMENT: &str = "carrier.create-shipment";
 pub const VOID: &str = "carrier.void";
 
 /// How many jobs one event may cause: an order of some hundred parcels writes every label back in a job of its own.
-const MOST_FOLLOW_UPS: u32 = 1_000;
+const MOST_FOLLOWERS: u32 = 1_000;
 
 /// Kinds that fulfil a command of a flow.
 const COMMANDS: [&str; 7] = [READ_ORDER, SET_SHIPPING, ATTACH, NOTE, RATE, CREATE_SHIPMENT, VOID];

@@ -44,7 +44,7 @@ pub async fn enqueue(tx: &mut Tx, actor: &Actor, job: &NewJob) -> Result<Enqueue
         return Err(StoreError::TooDeep { kind: job.kind.clone(), most: MOST_DEPTH });
     }
     check_timer(job, tx.now())?;
-    tx.count_follow_up()?;
+    tx.count_follower()?;
     tx.mark_enqueued();
     let id = JobId::mint(tx.ids(), tx.now());
     for _ in 0..MOST_LOOKS {
@@ -181,7 +181,7 @@ pub async fn enqueue_unordered(tx: &mut Tx, actor: &Actor, jobs: &[NewJob]) -> R
         if job.depth > MOST_DEPTH {
             return Err(StoreError::TooDeep { kind: job.kind.clone(), most: MOST_DEPTH });
         }
-        tx.count_follow_up()?;
+        tx.count_follower()?;
         let id = JobId::mint(tx.ids(), now);
         let (flow, payload) = (job.flow.as_ref().map(FlowKey::as_str), json(&job.payload)?);
         rows.push(value!([

@@ -105,7 +105,7 @@ both! {
 both! {
     async fn one_transaction_enqueues_no_more_than_it_may(house) {
         let mut tx = house.db.begin().await.expect("begin");
-        tx.limit_follow_ups(2);
+        tx.limit_followers(2);
         for _ in 0..2 {
             enqueue(&mut tx, &actor(), &new("a")).await.expect("fits");
         }
