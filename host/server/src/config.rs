@@ -443,13 +443,9 @@ secrets = { oauth = { client_id = { env = "ID" } } }
         assert_eq!(config.database.expect("database").connections, 16);
         let err = format!("{:#}", with("[database]\nurl = \"postgres://a:b@c/d\"").expect_err("no secret in clear"));
         assert!(err.contains("url"), "{err}");
-        for (table, name) in [
-            ("[database]\nurl = { env = \"DB\" }\nconnections = 1", "`database.connections`"),
-            ("[database]\nurl = { env = \"DB\" }\nconnections = 0", "2 to 1000"),
-        ] {
-            let err = with(table).expect("shape").check().expect_err(name).to_string();
-            assert!(err.contains(name), "{err}");
-        }
+        let one = with("[database]\nurl = { env = \"DB\" }\nconnections = 1").expect("shape");
+        let err = one.check().expect_err("too few").to_string();
+        assert!(err.contains("`database.connections`") && err.contains("2 to 1000"), "{err}");
         for name in ["", "a b", "ü"] {
             let text = GOOD.replace("[server]", &format!("[server]\nname = \"{name}\""));
             let err = parse(&text).expect("shape").check().expect_err(name).to_string();
