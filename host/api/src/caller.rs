@@ -26,6 +26,11 @@ pub(crate) enum Perm {
     SchedulesRead,
     SchedulesPause,
     ConnectionsRead,
+    EffectsRead,
+    EffectsResolve,
+    /// The second pair of eyes: not the person who asked, whatever else they may do.
+    EffectsApprove,
+    RestoreLift,
 }
 
 impl Perm {

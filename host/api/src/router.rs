@@ -48,6 +48,8 @@ pub(crate) fn rows() -> Vec<Row> {
         admin::jobs::routes(),
         admin::schedules::routes(),
         admin::connections::routes(),
+        admin::effects::routes(),
+        admin::restore::routes(),
     ]
     .into_iter()
     .flatten()
@@ -106,6 +108,15 @@ mod tests {
                 "Post /api/v1/tenants/{tenant}/schedules/{name}/pause SchedulesPause",
                 "Post /api/v1/tenants/{tenant}/schedules/{name}/resume SchedulesPause",
                 "Get /api/v1/tenants/{tenant}/connections ConnectionsRead",
+                "Get /api/v1/tenants/{tenant}/effects EffectsRead",
+                "Get /api/v1/tenants/{tenant}/effects/{id} EffectsRead",
+                "Post /api/v1/tenants/{tenant}/effects/{id}/resolve-happened EffectsResolve",
+                "Post /api/v1/tenants/{tenant}/effects/{id}/resend EffectsResolve",
+                "Post /api/v1/tenants/{tenant}/effects/{id}/resend/approve EffectsApprove",
+                "Post /api/v1/tenants/{tenant}/effects/{id}/abandon EffectsResolve",
+                "Post /api/v1/tenants/{tenant}/effects/{id}/compensate EffectsResolve",
+                "Get /api/v1/tenants/{tenant}/restore-hold EffectsRead",
+                "Post /api/v1/tenants/{tenant}/restore-hold/lift RestoreLift",
             ]
         );
     }

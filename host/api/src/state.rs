@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use wharf_domain::ids::TenantId;
+use wharf_domain::money::Money;
 use wharf_store::Db;
 
 use crate::problem::Problem;
@@ -18,6 +19,7 @@ struct Inner {
     db: Db,
     tenants: BTreeMap<TenantId, TenantAccess>,
     admin_token: Token,
+    four_eyes_above: Option<Money>,
 }
 
 /// How the outside reaches one tenant.
@@ -47,8 +49,18 @@ impl Token {
 }
 
 impl ApiState {
-    pub fn new(db: Db, tenants: BTreeMap<TenantId, TenantAccess>, admin_token: Token) -> Self {
-        Self(Arc::new(Inner { db, tenants, admin_token }))
+    /// `four_eyes_above`: a second send of something worth more needs two people; absent: one is always enough.
+    pub fn new(
+        db: Db,
+        tenants: BTreeMap<TenantId, TenantAccess>,
+        admin_token: Token,
+        four_eyes_above: Option<Money>,
+    ) -> Self {
+        Self(Arc::new(Inner { db, tenants, admin_token, four_eyes_above }))
+    }
+
+    pub(crate) fn four_eyes_above(&self) -> Option<&Money> {
+        self.0.four_eyes_above.as_ref()
     }
 
     pub(crate) fn db(&self) -> &Db {

@@ -13,14 +13,15 @@ use tower::ServiceExt as _;
 use uuid::Uuid;
 use wharf_domain::account::{Account, Ask, Decision, Limits, Outcome};
 use wharf_domain::ctx::Actor;
-use wharf_domain::effect::{BusinessKey, EffectClass};
+use wharf_domain::effect::{BusinessKey, EffectClass, EffectState};
 use wharf_domain::exception::{self as codes, NewException, Severity};
 use wharf_domain::fault::{Blame, Fault, FaultKind};
-use wharf_domain::ids::{ConnectionId, Digest, ExceptionId, IdSource, TenantId};
+use wharf_domain::ids::{ConnectionId, Digest, EffectId, ExceptionId, IdSource, TenantId};
+use wharf_domain::money::Money;
 use wharf_domain::time::{ManualClock, Timestamp};
 use wharf_flows::{intake, order_release, runner};
 use wharf_store::accounts::{self, AccountKey};
-use wharf_store::effects::{self, NewEffect};
+use wharf_store::effects::{self, Change, NewEffect};
 use wharf_store::flows::{self, FlowRow};
 use wharf_store::inbox::{self, NewEvent};
 use wharf_store::jobs::{self, Finish, JobRow, NewJob};
@@ -73,7 +74,8 @@ impl House {
             (tenant(), TenantAccess { webhook_token: Some(Token::new("hook-secret")) }),
             (TenantId::parse("silent").expect("tenant"), TenantAccess { webhook_token: None }),
         ]);
-        let router = router(ApiState::new(db.clone(), tenants, Token::new("admin-secret")));
+        let router =
+            router(ApiState::new(db.clone(), tenants, Token::new("admin-secret"), Money::parse("500", "EUR").ok()));
         Self { _directory: directory, clock, db, router }
     }
 
@@ -148,7 +150,7 @@ impl House {
     }
 
     /// An effect of the flow's first job.
-    pub(crate) async fn effect(&self, id: &str) {
+    pub(crate) async fn effect(&self, id: &str) -> EffectId {
         let key = runner::order_key(id);
         let job = self.jobs().await.remove(0);
         let mut tx = self.begin().await;
@@ -165,11 +167,33 @@ impl House {
             }),
             route: "POST /shipments".to_owned(),
             class: EffectClass::Lookup,
+            lookup: true,
+            account_ref: None,
             request_digest: Digest::of(b"request"),
             fence: 1,
             attempt: 1,
         };
-        effects::open(&mut tx, &actor(), &effect).await.expect("open");
+        let id = effects::open(&mut tx, &actor(), &effect).await.expect("open").row().id;
+        tx.commit().await.expect("commit");
+        id
+    }
+
+    /// The flow's effect, of which nobody knows the outcome.
+    pub(crate) async fn doubtful(&self, id: &str) -> EffectId {
+        self.told(id, "x").await;
+        let effect = self.effect(id).await;
+        let mut tx = self.begin().await;
+        let (from, to) = (EffectState::Intent, EffectState::Uncertain);
+        effects::advance(&mut tx, &actor(), &effect, from, to, &Change::default()).await.expect("in doubt");
+        tx.commit().await.expect("commit");
+        effect
+    }
+
+    /// A backup was restored.
+    pub(crate) async fn restored(&self) {
+        let mut tx = self.begin().await;
+        let since = tx.now();
+        effects::hold_after_restore(&mut tx, &actor(), since).await.expect("held");
         tx.commit().await.expect("commit");
     }
 

@@ -1,6 +1,11 @@
-//! Outside changes: their classes, keys and states. The table of allowed transitions is here and nowhere else.
+//! Outside changes: their classes, keys and states. The table of allowed transitions is here and nowhere else; what an
+//! effect of unknown outcome allows is [`way_out`].
+
+mod doubt;
 
 use serde::{Deserialize, Serialize};
+
+pub use doubt::{Doubt, WayOut, Why, remote_key, way_out};
 
 /// How a route may be repeated. Declared in the manifest; an operator may only tighten it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -10,6 +15,9 @@ pub enum EffectClass {
     Read,
     /// Absolute state (PUT, void, cancel): repeated with the same body.
     Natural,
+    /// The partner honours a key the host makes: within its retention the same request under the same key has one
+    /// effect.
+    Keyed,
     /// `find-by-reference` tells what became of it.
     Lookup,
     /// Never sent a second time by itself. The default for every undeclared mutating route.
@@ -18,7 +26,7 @@ pub enum EffectClass {
 
 /// Where one effect stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum EffectState {
     /// Decided and written down; no byte has left.
     Intent,
@@ -34,8 +42,14 @@ pub enum EffectState {
     Reconciling,
     /// A person must decide.
     Parked,
+    /// A person saw at the partner that it happened; the reference is theirs.
+    ResolvedHappened,
+    /// A person let it be sent again.
+    Resend,
     /// A person gave up on it.
     Abandoned,
+    /// A person had it undone by another effect.
+    Compensated,
 }
 
 impl EffectState {
@@ -48,7 +62,10 @@ impl EffectState {
             Self::Uncertain => "uncertain",
             Self::Reconciling => "reconciling",
             Self::Parked => "parked",
+            Self::ResolvedHappened => "resolved-happened",
+            Self::Resend => "resend",
             Self::Abandoned => "abandoned",
+            Self::Compensated => "compensated",
         }
     }
 
@@ -61,27 +78,44 @@ impl EffectState {
             "uncertain" => Self::Uncertain,
             "reconciling" => Self::Reconciling,
             "parked" => Self::Parked,
+            "resolved-happened" => Self::ResolvedHappened,
+            "resend" => Self::Resend,
             "abandoned" => Self::Abandoned,
+            "compensated" => Self::Compensated,
             _ => return None,
         })
     }
 
     /// May an effect in this state move to `next`?
     pub fn may_become(self, next: Self) -> bool {
-        use EffectState::{Abandoned, Intent, Parked, Reconciling, Rejected, Sending, Succeeded, Uncertain};
+        use EffectState::{
+            Abandoned, Compensated, Intent, Parked, Reconciling, Rejected, Resend, ResolvedHappened, Sending,
+            Succeeded, Uncertain,
+        };
         matches!(
             (self, next),
             // `Sending -> Intent` is NOT_SENT: proof that no request byte reached the kernel.
-            (Intent, Sending | Abandoned)
+            // `Intent -> Uncertain`: a restored backup may be older than the send, and a late answer may show that a
+            // send which a lookup did not find happened after all.
+            (Intent, Sending | Abandoned | Uncertain)
                 | (Sending, Intent | Succeeded | Rejected | Uncertain)
                 // A guest may say that an answer the host took for success proves nothing (an empty 200).
                 | (Succeeded, Uncertain)
                 // A definitive refusal changed nothing: a corrected request may use the same business key.
-                | (Rejected, Intent)
+                // A restored backup may be older than that.
+                | (Rejected, Intent | Uncertain)
                 | (Uncertain, Intent | Reconciling | Parked)
                 | (Reconciling, Succeeded | Intent | Parked | Uncertain)
-                | (Parked, Succeeded | Intent | Abandoned)
+                // `Parked -> Succeeded` is the late answer; the others are a person's decision.
+                | (Parked, Succeeded | ResolvedHappened | Resend | Abandoned | Compensated)
+                | (Resend, Intent | Abandoned)
         )
+    }
+
+    /// Can nothing more become of it by itself, so that its key may be released?
+    pub fn settled(self) -> bool {
+        use EffectState::{Abandoned, Compensated, Rejected, ResolvedHappened, Succeeded};
+        matches!(self, Succeeded | Rejected | ResolvedHappened | Abandoned | Compensated)
     }
 }
 
@@ -99,7 +133,19 @@ pub struct BusinessKey {
 mod tests {
     use super::EffectState::{self, *};
 
-    const ALL: [EffectState; 8] = [Intent, Sending, Succeeded, Rejected, Uncertain, Reconciling, Parked, Abandoned];
+    const ALL: [EffectState; 11] = [
+        Intent,
+        Sending,
+        Succeeded,
+        Rejected,
+        Uncertain,
+        Reconciling,
+        Parked,
+        ResolvedHappened,
+        Resend,
+        Abandoned,
+        Compensated,
+    ];
 
     #[test]
     fn an_uncertain_effect_never_goes_straight_back_to_the_wire() {
@@ -118,7 +164,24 @@ mod tests {
     }
 
     #[test]
-    fn an_abandoned_effect_is_final() {
-        assert!(ALL.iter().all(|next| !Abandoned.may_become(*next)));
+    fn what_a_person_has_settled_is_final() {
+        for state in [Abandoned, ResolvedHappened, Compensated] {
+            assert!(state.settled() && ALL.iter().all(|next| !state.may_become(*next)), "{state:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_parked_effect_is_for_a_person() {
+        for decision in [ResolvedHappened, Resend, Compensated] {
+            let from: Vec<_> = ALL.iter().filter(|state| state.may_become(decision)).collect();
+            assert_eq!(from, [&Parked], "{decision:?}");
+        }
+    }
+
+    #[test]
+    fn the_name_in_json_is_the_text_form() {
+        for state in ALL {
+            assert_eq!(serde_json::json!(state), state.as_str());
+        }
     }
 }

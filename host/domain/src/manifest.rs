@@ -75,8 +75,39 @@ pub struct Route {
     /// Statuses that prove nothing was changed. Absent: 400, 401, 403, 404, 405, 413, 415, 422.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proves_no_effect: Option<Vec<u16>>,
+    /// Where the key goes and how long it holds; for class `keyed` and no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeySlot>,
     /// Why the adapter needs it, for the person who grants it.
     pub reason: String,
+}
+
+/// A partner's idempotency key, made and placed by the host. Exactly one of `header` and `body` is given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeySlot {
+    /// e.g. `Idempotency-Key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<String>,
+    /// JSON pointer (RFC 6901) to a member of the request body, e.g. `/meta/request_id`. What it points into exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// How long the partner remembers a key, at least 60. The host relies on nine tenths of it.
+    pub retention_seconds: u32,
+    pub stores: Stores,
+    /// When the key is no longer remembered, `find-by-reference` can tell. Absent: then a person decides.
+    #[serde(default)]
+    pub lookup: bool,
+}
+
+/// Which answers a partner gives again under the same key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stores {
+    /// Every answer, refusals too: a request that was refused and corrected needs a new key.
+    All,
+    /// Successes only: a refused or failed request is worked on again under the same key.
+    Success,
 }
 
 pub const DEFAULT_NO_EFFECT: [u16; 8] = [400, 401, 403, 404, 405, 413, 415, 422];
@@ -87,6 +118,21 @@ impl Route {
             "GET" | "HEAD" => EffectClass::Read,
             _ => EffectClass::Once,
         })
+    }
+
+    /// Does `find-by-reference` tell what became of a request on this route?
+    pub fn looks_up(&self) -> bool {
+        match self.class() {
+            EffectClass::Lookup => true,
+            EffectClass::Keyed => self.key.as_ref().is_some_and(|key| key.lookup),
+            _ => false,
+        }
+    }
+
+    /// How long a key of this route is relied on, in milliseconds; `None` for a route without one.
+    pub fn key_holds_ms(&self) -> Option<i64> {
+        let key = self.key.as_ref().filter(|_| self.class() == EffectClass::Keyed)?;
+        Some(i64::from(key.retention_seconds) * 900)
     }
 
     pub fn proves_no_effect(&self, status: u16) -> bool {
@@ -158,6 +204,7 @@ mod tests {
             effect: None,
             secret: None,
             proves_no_effect: None,
+            key: None,
             reason: "test".to_owned(),
         }
     }

@@ -1,7 +1,7 @@
 //! Where failures of this room become faults: whose it is, whether the outside changed, and what may happen next.
 
 use wharf_domain::account::Why;
-use wharf_domain::effect::{EffectClass, EffectState};
+use wharf_domain::effect::{self, EffectClass, EffectState};
 use wharf_domain::fault::{Blame, EffectCertainty, Fault, FaultKind, Provider, Retry};
 use wharf_domain::time::Timestamp;
 use wharf_store::StoreError;
@@ -64,10 +64,10 @@ pub(crate) fn no_answer(err: &WireError, name: &str, class: EffectClass, sent: b
     fault
 }
 
-/// Nobody knows what happened; a natural request may simply be repeated.
+/// Nobody knows what happened; a natural request, and one under a key, may simply be repeated.
 fn unknown(fault: Fault, class: EffectClass) -> Fault {
     match class {
-        EffectClass::Natural => fault.with_retry(Retry::Later { after_ms: None }),
+        EffectClass::Natural | EffectClass::Keyed => fault.with_retry(Retry::Later { after_ms: None }),
         _ => fault,
     }
 }
@@ -143,6 +143,16 @@ pub(crate) fn settled(row: &EffectRow) -> Fault {
             "egress.already-done",
             format!("effect `{}` is done, and its answer is not in the journal; use its outcome", row.id),
         ),
+        EffectState::ResolvedHappened => (
+            FaultKind::AlreadyExists,
+            "egress.already-done",
+            format!("a person found effect `{}` at the partner; use its reference", row.id),
+        ),
+        EffectState::Compensated => (
+            FaultKind::Conflict,
+            "egress.compensated",
+            format!("effect `{}` was undone; it is not done again under this step", row.id),
+        ),
         EffectState::Abandoned => (
             FaultKind::Conflict,
             "egress.abandoned",
@@ -165,7 +175,7 @@ pub(crate) fn settled(row: &EffectRow) -> Fault {
     let fault = Fault::new(kind, code, text, Blame::Host);
     match row.state {
         EffectState::Sending | EffectState::Reconciling => fault.with_retry(Retry::Later { after_ms: None }),
-        EffectState::Succeeded => fault.with_effect(EffectCertainty::Done),
+        EffectState::Succeeded | EffectState::ResolvedHappened => fault.with_effect(EffectCertainty::Done),
         EffectState::Parked => fault.with_retry(Retry::Never),
         _ => fault,
     }
@@ -179,6 +189,65 @@ pub(crate) fn changed_since_lookup(row: &EffectRow) -> Fault {
     );
     Fault::new(FaultKind::OutcomeUnknown, "egress.changed-since-lookup", text, Blame::Operator).with_retry(Retry::Never)
 }
+
+/// Within its retention a key repeats the very same request and no other.
+pub(crate) fn changed_under_key(row: &EffectRow) -> Fault {
+    let text = format!(
+        "effect `{}` may have happened, and the request has changed since: under the same key the partner would refuse it or give the old answer; look at the partner's side and decide",
+        row.id
+    );
+    Fault::new(FaultKind::OutcomeUnknown, "egress.changed-under-key", text, Blame::Operator).with_retry(Retry::Never)
+}
+
+/// Nobody knows whether it happened, and only a person can find out.
+pub(crate) fn for_a_person(row: &EffectRow, why: effect::Why) -> Fault {
+    let id = row.id;
+    let (code, text, blame) = match why {
+        effect::Why::NoLookup => (
+            "egress.no-lookup",
+            format!("the answer to effect `{id}` was lost, and the partner offers no lookup"),
+            Blame::Partner,
+        ),
+        effect::Why::KeyExpired => (
+            "egress.key-expired",
+            format!(
+                "the partner may have forgotten the key of effect `{id}`, and offers no lookup; look at the partner's side and decide"
+            ),
+            Blame::Partner,
+        ),
+        effect::Why::OtherAccount => (
+            "egress.account-changed",
+            format!(
+                "effect `{id}` was sent under another account or endpoint than `{}` has now: put it back and look again, or look there yourself and decide",
+                row.connection
+            ),
+            Blame::Operator,
+        ),
+        effect::Why::OtherAdapter => (
+            "egress.adapter-gone",
+            format!(
+                "effect `{id}` was sent by adapter `{}`, which `{}` does not run any more: install that version again and look again, or decide",
+                row.adapter_digest.as_ref().map_or("of the host", |digest| digest.as_str()),
+                row.connection
+            ),
+            Blame::Operator,
+        ),
+    };
+    Fault::new(FaultKind::OutcomeUnknown, code, text, blame).with_retry(Retry::Never)
+}
+
+/// A restored backup may be older than its send, and nobody can look it up.
+pub(crate) fn held(row: &EffectRow) -> Fault {
+    let text = format!(
+        "effect `{}` is held: a backup was restored and may be older than its send, and `{}` offers no lookup; look at the partner's side and lift the hold of tenant `{}`",
+        row.id, row.connection, row.tenant
+    );
+    Fault::new(FaultKind::OutcomeUnknown, "egress.restore-hold", text, Blame::Operator)
+        .with_retry(Retry::Later { after_ms: Some(HELD_WAIT_MS) })
+}
+
+/// How long somebody waits before looking whether a hold was lifted.
+const HELD_WAIT_MS: u64 = 60_000;
 
 /// The step was taken with another request: the adapter is not repeatable, or somebody reuses a business key.
 pub(crate) fn mismatch(row: &EffectRow) -> Fault {

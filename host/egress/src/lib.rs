@@ -8,11 +8,13 @@
 //! now. Deliberately absent: retries, which belong to the queue.
 
 mod account;
+mod account_ref;
 mod address;
 mod decode;
 mod exchange;
 mod fault;
 mod inject;
+mod key;
 pub mod ledger;
 mod live;
 mod oauth;

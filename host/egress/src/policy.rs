@@ -126,6 +126,10 @@ pub(crate) fn permit<'a>(grant: &'a Grant, request: &Request) -> Result<Permitte
         return Err(Denial::TooLarge { what: "body", limit: grant.limits.max_request_bytes });
     }
     let headers = headers(grant, request)?;
+    let key = route.key.as_ref().and_then(|key| key.header.as_ref());
+    if let Some(name) = key.filter(|name| headers.iter().any(|(own, _)| own.as_str().eq_ignore_ascii_case(name))) {
+        return Err(Denial::HostHeader { name: name.clone() });
+    }
     Ok(Permitted { url, host, port, method, route, class: route.class(), allow_private, headers })
 }
 

@@ -14,6 +14,7 @@ use wharf_domain::ids::Digest;
 use crate::account::Admitted;
 use crate::exchange::{Budget, exchange};
 use crate::inject::{Credential, credential};
+use crate::key::{Keyed, keyed};
 use crate::ledger::{End, Entry, Opening};
 use crate::policy::{Permitted, permit};
 use crate::redact::{Redactor, Secrets};
@@ -116,7 +117,7 @@ impl Call<'_> {
         let mut refused = None;
         loop {
             let Ready { armed, admitted } = self.admit(refused, steps).await?;
-            let done = self.go(&armed, steps).await;
+            let done = self.go(&armed, None, steps).await;
             self.keep(&done.tape).await;
             self.report(admitted, self.outcome(&done, self.permitted.class)).await;
             match done.answer {
@@ -136,6 +137,7 @@ impl Call<'_> {
         };
         let mut refused = None;
         loop {
+            let key = keyed(self.permitted.route, row.remote_key.as_deref(), &self.body)?;
             let Ready { armed, admitted } = self.admit(refused, steps).await?;
             let deadline = self.ctx.deadline.min(self.room.now().plus(armed.budget.left()));
             row = match ledger.sending(&entry, &row, deadline).await {
@@ -145,7 +147,7 @@ impl Call<'_> {
                     return Err(fault);
                 }
             };
-            let done = self.go(&armed, steps).await;
+            let done = self.go(&armed, key.as_ref(), steps).await;
             // The effect comes first: what is not written down yet is in doubt.
             let outcome = self.outcome(&done, row.class);
             let answer = match done.answer {
@@ -223,9 +225,14 @@ impl Call<'_> {
         Ok(Armed { credential, redactor: secrets.redactor(), budget })
     }
 
-    /// Onto the wire and back. The request is listed in `steps` as it left, by names.
-    async fn go(&self, armed: &Armed, steps: &mut Steps) -> Done {
-        let mut headers = self.permitted.headers.clone();
+    /// Onto the wire and back, with the key in its place. The request is listed in `steps` as it left, by names.
+    async fn go(&self, armed: &Armed, key: Option<&Keyed>, steps: &mut Steps) -> Done {
+        let (mut headers, mut body) = (self.permitted.headers.clone(), self.body.clone());
+        match key {
+            Some(Keyed::Header(name, value)) => headers.push((name.clone(), value.clone())),
+            Some(Keyed::Body(with_key)) => body = with_key.clone(),
+            None => {}
+        }
         let mut shown: Vec<(String, String)> = headers
             .iter()
             .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
@@ -235,8 +242,8 @@ impl Call<'_> {
             shown.push((credential.name.to_string(), credential.shown.clone()));
         }
         let method = self.permitted.method.clone();
-        let listed = tape::request(method.as_str(), self.permitted.url.as_str(), shown, &self.body, &armed.redactor);
-        let request = WireRequest { method, path: path_and_query(&self.permitted), headers, body: self.body.clone() };
+        let listed = tape::request(method.as_str(), self.permitted.url.as_str(), shown, &body, &armed.redactor);
+        let request = WireRequest { method, path: path_and_query(&self.permitted), headers, body };
         let config = &self.room.config;
         let caps = Caps {
             body_bytes: config.max_response_bytes.min(self.grant.limits.max_response_bytes),

@@ -90,6 +90,7 @@ pub(crate) fn session(secret: Option<&str>) -> Vec<Route> {
             effect: None,
             secret: secret.map(str::to_owned),
             proves_no_effect: None,
+            key: None,
             reason: "the bot's API key".to_owned(),
         })
         .to_vec()
@@ -103,6 +104,7 @@ fn version() -> Route {
         effect: None,
         secret: None,
         proves_no_effect: None,
+        key: None,
         reason: "which Odoo this is".to_owned(),
     }
 }
@@ -115,6 +117,7 @@ fn route((model, method, class, reason): Row) -> Route {
         effect: None,
         secret: Some(KEY_SLOT.to_owned()),
         proves_no_effect: None,
+        key: None,
         reason: reason.to_owned(),
     }
 }

@@ -5,7 +5,8 @@
 use thiserror::Error;
 use wasm_encoder::{ComponentSection, CustomSection};
 use wasmparser::{Encoding, Parser, Payload};
-use wharf_domain::manifest::Manifest;
+use wharf_domain::effect::EffectClass;
+use wharf_domain::manifest::{Manifest, Route};
 
 /// Name of the custom section.
 pub const SECTION: &str = "wharf:manifest";
@@ -102,6 +103,7 @@ fn check(manifest: &Manifest) -> Result<(), ManifestError> {
         if route.method.is_empty() || !route.method.bytes().all(|b| b.is_ascii_uppercase()) {
             return rule(format!("`routes[{i}].method` is `{}`; write it in upper case", route.method));
         }
+        key(i, route).map_err(ManifestError::Rule)?;
         if let Some(slot) = &route.secret
             && !manifest.secrets.contains_key(slot)
         {
@@ -116,6 +118,42 @@ fn check(manifest: &Manifest) -> Result<(), ManifestError> {
         if let Err(e) = serde_json::from_str::<serde_json::Value>(text) {
             return rule(format!("`examples.{function}` is not JSON: {e}"));
         }
+    }
+    Ok(())
+}
+
+/// Class `keyed` and a key belong together, and the key has one place.
+fn key(index: usize, route: &Route) -> Result<(), String> {
+    let (keyed, Some(key)) = (route.class == Some(EffectClass::Keyed), &route.key) else {
+        return match route.class {
+            Some(EffectClass::Keyed) => Err(format!(
+                "`routes[{index}].key` is missing; class `keyed` needs `key = {{ header = \"…\", retention_seconds = …, stores = \"all\" }}`"
+            )),
+            _ => Ok(()),
+        };
+    };
+    if !keyed {
+        return Err(format!("`routes[{index}].key` is given; write `class = \"keyed\"` or leave it out"));
+    }
+    match (&key.header, &key.body) {
+        (Some(header), None)
+            if header.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') && !header.is_empty() => {}
+        (Some(header), None) => {
+            return Err(format!("`routes[{index}].key.header` is `{header}`; use letters, digits and `-`"));
+        }
+        (None, Some(pointer)) if pointer.starts_with('/') => {}
+        (None, Some(pointer)) => {
+            return Err(format!(
+                "`routes[{index}].key.body` is `{pointer}`; it must be a JSON pointer like `/request_id`"
+            ));
+        }
+        _ => return Err(format!("`routes[{index}].key` needs either `header` or `body`")),
+    }
+    if key.retention_seconds < 60 {
+        let given = key.retention_seconds;
+        return Err(format!(
+            "`routes[{index}].key.retention_seconds` is {given}; a key that holds less than 60 is none"
+        ));
     }
     Ok(())
 }
@@ -161,6 +199,25 @@ reason = "buys labels"
         assert!(err.to_string().contains("routes[0].path"), "{err}");
         let err = from_toml("adapter.toml", &TOML.replace("https://", "http://")).expect_err("origin");
         assert!(err.to_string().contains("endpoints.origin"), "{err}");
+    }
+
+    #[test]
+    fn a_key_and_its_class_belong_together() {
+        let keyed = |key: &str| TOML.replace("class = \"lookup\"", &format!("class = \"keyed\"\n{key}"));
+        let good = r#"key = { header = "Idempotency-Key", retention_seconds = 86400, stores = "success" }"#;
+        from_toml("adapter.toml", &keyed(good)).expect("a header");
+        from_toml("adapter.toml", &keyed(&good.replace("header = \"Idem", "body = \"/idem"))).expect("a body member");
+        for (text, field) in [
+            (keyed(""), "routes[0].key` is missing"),
+            (keyed(&good.replace("86400", "59")), "retention_seconds"),
+            (keyed(&good.replace("header = \"Idem", "body = \"Idem")), "routes[0].key.body"),
+            (keyed(&good.replace("Idempotency-Key", "a b")), "routes[0].key.header"),
+            (keyed(&good.replace("header = \"Idempotency-Key\",", "")), "either `header` or `body`"),
+            (keyed(good).replace("class = \"keyed\"", "class = \"lookup\""), "class = \"keyed\""),
+        ] {
+            let err = from_toml("adapter.toml", &text).expect_err(field).to_string();
+            assert!(err.contains(field), "{err}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use wharf_domain::account::Tighter;
 use wharf_domain::ctx::Environment;
 use wharf_domain::ids::{ConnectionId, TenantId};
+use wharf_domain::money::Money;
 use wharf_domain::schedule::Schedule;
 use wharf_flows::order_release::Policy;
 use wharf_flows::retention::Keep;
@@ -24,6 +25,7 @@ pub(crate) struct Config {
     pub(crate) retention: Retention,
     /// Absent: SQLite in `data_dir`, for one host.
     pub(crate) database: Option<Database>,
+    pub(crate) effects: Effects,
     #[serde(default, rename = "tenant")]
     pub(crate) tenants: Vec<Tenant>,
     /// The folder of the file: relative paths start here.
@@ -133,6 +135,26 @@ impl Retention {
             events_days: self.events_days,
             ticks_days: self.ticks_days,
         }
+    }
+}
+
+/// What people may decide about outside changes nobody knows the outcome of.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Effects {
+    /// Something worth more than this, e.g. `500.00 EUR`, in another currency or of unknown worth, is sent a second time
+    /// only when two people say so. Absent: one is enough.
+    pub(crate) four_eyes_above: Option<String>,
+}
+
+impl Effects {
+    pub(crate) fn limit(&self) -> Result<Option<Money>> {
+        let Some(text) = &self.four_eyes_above else {
+            return Ok(None);
+        };
+        let (amount, currency) = text.split_once(' ').unwrap_or((text, ""));
+        let limit = Money::parse(amount, currency.trim());
+        limit.map(Some).with_context(|| format!("`effects.four_eyes_above` is `{text}`; write it like `500.00 EUR`"))
     }
 }
 
@@ -280,6 +302,7 @@ impl Config {
         {
             bail!("`database.connections` is {}; use 2 to 1000", database.connections);
         }
+        self.effects.limit()?;
         let mut tenants = std::collections::BTreeSet::new();
         for tenant in &self.tenants {
             if tenant.id == TenantId::host() {
@@ -484,6 +507,16 @@ secrets = { oauth = { client_id = { env = "ID" } } }
         let text = GOOD.replace("environment = \"test\"", "environment = \"live\"\nendpoint = \"http://127.0.0.1:1\"");
         let err = parse(&text).expect("shape").check().expect_err("rule").to_string();
         assert!(err.contains("`live`"), "{err}");
+    }
+
+    #[test]
+    fn the_limit_of_four_eyes_is_an_amount_and_a_currency() {
+        let limit = |text: &str| Effects { four_eyes_above: Some(text.to_owned()) }.limit();
+        assert_eq!(limit("500.00 EUR").expect("money"), Some(Money::parse("500.00", "EUR").expect("money")));
+        for bad in ["500", "EUR 500", "500 eur", ""] {
+            let err = format!("{:#}", limit(bad).expect_err(bad));
+            assert!(err.contains("effects.four_eyes_above"), "{err}");
+        }
     }
 
     #[test]

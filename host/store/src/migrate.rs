@@ -42,6 +42,7 @@ macro_rules! migration {
 const MIGRATIONS: &[Migration] = &[
     migration!("0001_spine"),
     migration!("0002_durable_work"),
+    migration!("0003_effects"),
     migration!("0004_accounts"),
     migration!("0005_schedules"),
 ];

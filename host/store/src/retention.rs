@@ -149,7 +149,7 @@ macro_rules! open_effect {
         concat!(
             "EXISTS (SELECT 1 FROM effect x WHERE x.job = ",
             $job,
-            " AND x.state NOT IN ('succeeded', 'rejected', 'abandoned'))"
+            " AND x.state NOT IN ('succeeded', 'rejected', 'resolved-happened', 'abandoned', 'compensated'))"
         )
     };
 }

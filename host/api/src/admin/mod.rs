@@ -1,9 +1,11 @@
 //! What people see and do. Answers are the store's rows as JSON; times are milliseconds since 1970 (UTC).
 
 pub(crate) mod connections;
+pub(crate) mod effects;
 pub(crate) mod exceptions;
 pub(crate) mod flows;
 pub(crate) mod jobs;
+pub(crate) mod restore;
 pub(crate) mod schedules;
 
 use serde_json::Value;

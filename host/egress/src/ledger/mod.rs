@@ -2,21 +2,23 @@
 //! decide. All rows are `wharf_store::effects`; which state may follow which is `domain::effect` and nowhere else.
 //!
 //! The rule behind every function: a request is sent a second time only when the first was not sent, was refused, is
-//! harmless to repeat, or was looked up twice and not found.
+//! harmless to repeat, goes under a key the partner still honours, or was looked up twice and not found. Everything else
+//! is for a person.
 
+mod settle;
 mod step;
 
 use serde_json::Value;
 use wharf_domain::ctx::CallCtx;
-use wharf_domain::effect::EffectState;
+use wharf_domain::effect::{EffectState, WayOut, Why, way_out};
 use wharf_domain::fault::Fault;
 use wharf_domain::ids::{ConnectionId, EffectId};
 use wharf_domain::time::Timestamp;
 use wharf_store::effects::{self, Change, EffectRow};
 use wharf_store::{Db, StoreError, Tx};
 
-use crate::fault;
 use crate::tape::actor;
+use crate::{Grant, fault};
 
 pub(crate) use step::{End, Entry, Opening};
 
@@ -39,13 +41,33 @@ pub enum Standing {
     Journaled { effect: EffectRow },
     /// It happened, and this is what it means.
     Outcome { value: Value, effect: EffectRow },
-    /// Nobody knows. By class: `lookup` reconciles, `natural` is simply sent again, `once` is parked.
+    /// It happened, as a person found at the partner under the row's `reference`.
+    Happened { effect: EffectRow },
+    /// Nobody knows: [`Ledger::way_out`] tells what that allows.
     Uncertain { effect: EffectRow },
     /// A person must decide, or has given up (state `abandoned`).
     Parked { effect: EffectRow },
     /// Another worker is on it; come back later.
     InProgress { effect: EffectRow },
+    /// A restored backup may be older than its send, and it cannot be looked up: an operator has to lift the hold.
+    Held { effect: EffectRow },
 }
+
+/// What may be done about a doubt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// Run the adapter again: the very same request is sent once more.
+    Repeat,
+    /// Ask the partner for the reference.
+    LookUp,
+    /// Only a person can find out: [`Ledger::park`] it with this fault.
+    Park(Box<Fault>),
+    /// This account or this adapter cannot find out. It stays in doubt, so that looking again helps once the old one is
+    /// back.
+    Stuck(Box<Fault>),
+}
+
+const LONGEST_PAUSE_MS: i64 = 15 * 60_000;
 
 /// What a lookup that found nothing allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,15 +106,37 @@ impl Ledger {
         let Some(row) = found.map_err(|err| fault::store(&err))? else {
             return Ok(Standing::Clear);
         };
-        let row = if left_behind(&row, ctx, self.db.now()) {
-            let mut tx = self.begin().await?;
-            let row = settle_left_behind(&mut tx, ctx, &row.id).await?;
-            commit(tx).await?;
-            row
-        } else {
-            row
-        };
+        if !settle::unsettled(&row, ctx, self.db.now()) {
+            return Ok(stand(row));
+        }
+        let mut tx = self.begin().await?;
+        let row = settle::settle(&mut tx, ctx, row).await?;
+        commit(tx).await?;
         Ok(stand(row))
+    }
+
+    /// What a doubt allows somebody with this grant.
+    pub fn way_out(&self, grant: &Grant, effect: &EffectRow) -> Way {
+        let account = grant.account_ref();
+        let person = |why| Box::new(fault::for_a_person(effect, why));
+        match way_out(&effect.doubt(Some(&account), grant.adapter_digest.as_ref(), self.db.now())) {
+            WayOut::Repeat => Way::Repeat,
+            WayOut::LookUp => Way::LookUp,
+            WayOut::Person(why @ (Why::NoLookup | Why::KeyExpired)) => Way::Park(person(why)),
+            WayOut::Person(why @ (Why::OtherAccount | Why::OtherAdapter)) => Way::Stuck(person(why)),
+        }
+    }
+
+    /// What somebody is told who asks for a held effect.
+    pub fn held(&self, effect: &EffectRow) -> Fault {
+        fault::held(effect)
+    }
+
+    /// How long to wait before the very same request is sent again: the settle delay, doubled with each send, at most
+    /// fifteen minutes; in milliseconds.
+    pub fn pause_ms(&self, effect: &EffectRow) -> i64 {
+        let doublings = effect.attempt.saturating_sub(1).min(10);
+        (self.settle_ms << doublings).min(LONGEST_PAUSE_MS)
     }
 
     /// A lookup begins: `uncertain` to `reconciling`, in the name of this job.
@@ -205,7 +249,12 @@ impl Ledger {
 /// What a row means to somebody about to act on its key.
 fn stand(effect: EffectRow) -> Standing {
     match effect.state {
-        EffectState::Intent | EffectState::Rejected => Standing::Clear,
+        EffectState::Intent | EffectState::Rejected | EffectState::Resend if effect.reconcile_first => {
+            Standing::Held { effect }
+        }
+        // A compensated effect has given its key back.
+        EffectState::Intent | EffectState::Rejected | EffectState::Resend | EffectState::Compensated => Standing::Clear,
+        EffectState::ResolvedHappened => Standing::Happened { effect },
         EffectState::Sending | EffectState::Reconciling => Standing::InProgress { effect },
         EffectState::Uncertain => Standing::Uncertain { effect },
         EffectState::Parked | EffectState::Abandoned => Standing::Parked { effect },
@@ -216,29 +265,6 @@ fn stand(effect: EffectRow) -> Standing {
             (None, None) => Standing::Parked { effect },
         },
     }
-}
-
-/// Is the row held by somebody who cannot be at work any more: an older attempt of the same job, or anybody past the
-/// moment until which a byte could leave? A lookup of the same job is its own and can simply be done again.
-fn left_behind(row: &EffectRow, ctx: &CallCtx, now: Timestamp) -> bool {
-    let same_job = ctx.job == Some(row.job);
-    let overdue = row.send_deadline.is_none_or(|deadline| now > deadline);
-    match row.state {
-        EffectState::Sending => overdue || (same_job && row.fence < ctx.fence),
-        EffectState::Reconciling => overdue || (same_job && row.fence <= ctx.fence),
-        _ => false,
-    }
-}
-
-/// Brings a row that was left behind to `uncertain`; one that moved meanwhile is given back as it is.
-async fn settle_left_behind(tx: &mut Tx, ctx: &CallCtx, id: &EffectId) -> Result<EffectRow, Fault> {
-    let row = load(tx, id).await?;
-    if !left_behind(&row, ctx, tx.now()) {
-        return Ok(row);
-    }
-    let note = format!("left in `{}` by fence {}; nobody knows whether a byte left", row.state.as_str(), row.fence);
-    let change = Change { note: Some(note), ..Change::default() };
-    step_in(tx, &row.id, row.state, EffectState::Uncertain, &change).await
 }
 
 /// A change in the name of the acting job.

@@ -2,15 +2,16 @@
 
 use serde_json::Value;
 use wharf_domain::ctx::CallCtx;
-use wharf_domain::effect::{BusinessKey, EffectClass, EffectState};
+use wharf_domain::effect::{BusinessKey, EffectClass, EffectState, WayOut, Why, remote_key, way_out};
 use wharf_domain::fault::Fault;
 use wharf_domain::ids::{Digest, FlowKey, JobId};
-use wharf_domain::manifest::Route;
+use wharf_domain::manifest::{Route, Stores};
 use wharf_domain::time::Timestamp;
 use wharf_store::effects::{self, Change, EffectRow, NewEffect, Opened};
 use wharf_store::{StoreError, Tx};
 
-use super::{Ledger, commit, connection_id, left_behind, settle_left_behind, step_in};
+use super::settle::settle;
+use super::{Ledger, commit, connection_id, step_in};
 use crate::tape::{self, actor};
 use crate::{Grant, Response, fault};
 
@@ -19,6 +20,10 @@ pub(crate) struct Entry<'a> {
     ctx: &'a CallCtx,
     job: JobId,
     new: NewEffect,
+    /// How long the route's key is relied on from its first use.
+    key_holds_ms: Option<i64>,
+    /// The partner answers a refused key with the same refusal.
+    stores_refusals: bool,
 }
 
 /// May the step be taken?
@@ -65,16 +70,28 @@ impl<'a> Entry<'a> {
             business: business.cloned(),
             route: format!("{} {}", route.method, route.path),
             class: route.class(),
+            lookup: route.looks_up(),
+            account_ref: Some(grant.account_ref()),
             request_digest: digest,
             fence: ctx.fence,
             // Counts sends, and there was none.
             attempt: 0,
         };
-        Ok(Self { ctx, job, new })
+        let key_holds_ms = route.key_holds_ms();
+        let stores_refusals = route.key.as_ref().is_some_and(|key| key.stores == Stores::All);
+        Ok(Self { ctx, job, new, key_holds_ms, stores_refusals })
     }
 
     fn change(&self, note: &str) -> Change {
         Change { note: Some(note.to_owned()), ..Change::by(self.job, self.ctx.fence) }
+    }
+
+    /// The step may be taken again. A partner that stores refusals would answer a corrected request with the old one,
+    /// and a refusal proved that nothing happened, so then the key is a new one.
+    fn again(&self, row: &EffectRow, note: &str) -> Change {
+        let burned = row.state == EffectState::Rejected && self.stores_refusals;
+        let remote_key = row.remote_key.as_deref().filter(|_| burned).map(|key| remote_key(&[key, "refused"]));
+        Change { remote_key, ..self.change(note) }
     }
 }
 
@@ -86,19 +103,29 @@ enum Judgement {
     Refuse(Box<Fault>),
 }
 
-/// Decides by the row alone.
-fn judge(row: &EffectRow, digest: &Digest) -> Judgement {
+/// Decides by the row, and by who would act on it now.
+fn judge(row: &EffectRow, new: &NewEffect, now: Timestamp) -> Judgement {
     let refuse = |fault: Fault| Judgement::Refuse(Box::new(fault));
+    let same = row.request_digest == new.request_digest;
+    let doubt = row.doubt(new.account_ref.as_ref(), new.adapter_digest.as_ref(), now);
     match row.state {
-        // The lookups asked about the first request. Another one (another account, another adapter version) means that
+        EffectState::Intent | EffectState::Rejected | EffectState::Resend if row.reconcile_first => {
+            refuse(fault::held(row))
+        }
+        // The lookups asked about the first request. Another one, another account or another adapter version means that
         // they may have asked the wrong partner.
-        EffectState::Intent if row.absent_since.is_some() && row.request_digest != *digest => {
+        EffectState::Intent if row.absent_since.is_some() && !(same && doubt.same_account && doubt.same_adapter) => {
             refuse(fault::changed_since_lookup(row))
         }
-        // Never sent, not sent after all, or refused: a corrected request may use the same key.
-        EffectState::Intent | EffectState::Rejected => Judgement::Send,
-        EffectState::Uncertain if row.class == EffectClass::Natural => Judgement::Send,
-        EffectState::Succeeded if row.request_digest != *digest => refuse(fault::mismatch(row)),
+        // Never sent, not sent after all, refused, or let through by a person: a corrected request may use the same key.
+        EffectState::Intent | EffectState::Rejected | EffectState::Resend => Judgement::Send,
+        EffectState::Uncertain => match way_out(&doubt) {
+            WayOut::Repeat if same || row.class == EffectClass::Natural => Judgement::Send,
+            WayOut::Repeat => refuse(fault::changed_under_key(row)),
+            WayOut::LookUp | WayOut::Person(Why::NoLookup | Why::KeyExpired) => refuse(fault::settled(row)),
+            WayOut::Person(why) => refuse(fault::for_a_person(row, why)),
+        },
+        EffectState::Succeeded if !same => refuse(fault::mismatch(row)),
         EffectState::Succeeded => match row.response.as_ref().and_then(tape::from_journal) {
             Some(answer) => Judgement::Answer(answer),
             None => refuse(fault::settled(row)),
@@ -113,19 +140,16 @@ impl Ledger {
         let mut tx = self.begin().await?;
         let opened = effects::open(&mut tx, &actor(), &entry.new).await.map_err(|err| fault::store(&err))?;
         let row = match opened {
-            Opened::New(row) => {
+            Opened::New(row) if !row.reconcile_first => {
                 commit(tx).await?;
                 return Ok(Opening::Ready(Box::new(row)));
             }
-            Opened::Existing(row) if left_behind(&row, entry.ctx, tx.now()) => {
-                settle_left_behind(&mut tx, entry.ctx, &row.id).await?
-            }
-            Opened::Existing(row) => row,
+            Opened::New(row) | Opened::Existing(row) => settle(&mut tx, entry.ctx, row).await?,
         };
-        let opening = match judge(&row, &entry.new.request_digest) {
+        let opening = match judge(&row, &entry.new, tx.now()) {
             Judgement::Send if row.state == EffectState::Intent => Ok(Opening::Ready(Box::new(row))),
             Judgement::Send => {
-                let change = entry.change("may be sent again");
+                let change = entry.again(&row, "may be sent again");
                 let row = step_in(&mut tx, &row.id, row.state, EffectState::Intent, &change).await?;
                 Ok(Opening::Ready(Box::new(row)))
             }
@@ -144,16 +168,22 @@ impl Ledger {
         row: &EffectRow,
         deadline: Timestamp,
     ) -> Result<EffectRow, Fault> {
+        let now = self.db.now();
+        let key_until = row.key_until.filter(|until| now < *until);
         let change = Change {
             attempt: Some(row.attempt.saturating_add(1)),
             send_deadline: Some(deadline),
             request_digest: Some(entry.new.request_digest.clone()),
+            adapter_digest: entry.new.adapter_digest.clone(),
+            account_ref: entry.new.account_ref.clone(),
+            key_until: key_until.or(entry.key_holds_ms.map(|holds| now.plus(holds))),
             ..entry.change("sending")
         };
         self.advance(&row.id, EffectState::Intent, EffectState::Sending, &change).await
     }
 
-    /// `rejected` to `intent`, for the one repeat after a token was turned down.
+    /// `rejected` to `intent`, for the one repeat after a token was turned down: under the same key, since the partner
+    /// never looked at it.
     pub(crate) async fn reopen(&self, entry: &Entry<'_>, row: &EffectRow) -> Result<EffectRow, Fault> {
         let change = entry.change("the token was refused; once more with a fresh one");
         self.advance(&row.id, EffectState::Rejected, EffectState::Intent, &change).await
@@ -234,7 +264,13 @@ impl Ledger {
         let text = format!("attempt {} under fence {} {text}", row.attempt, entry.ctx.fence);
         let kept = async {
             let mut tx: Tx = self.db.begin().await?;
-            effects::evidence(&mut tx, &actor(), &row.id, &text).await?;
+            match end {
+                End::Happened(answer) => {
+                    let late = tape::journal(answer);
+                    effects::late_answer(&mut tx, &actor(), &row.id, (row.attempt, &late), &text).await?;
+                }
+                _ => effects::evidence(&mut tx, &actor(), &row.id, &text).await?,
+            }
             tape::keep_in(&mut tx, entry.ctx, tape).await?;
             tx.commit().await
         };

@@ -15,6 +15,7 @@ fn route(method: &str, path: &str, class: Option<EffectClass>) -> Route {
         effect: None,
         secret: None,
         proves_no_effect: None,
+        key: None,
         reason: "test".to_owned(),
     }
 }

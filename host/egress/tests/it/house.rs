@@ -13,7 +13,7 @@ use wharf_domain::ctx::{Actor, CallCtx};
 use wharf_domain::effect::{BusinessKey, EffectClass, EffectState};
 use wharf_domain::fault::Fault;
 use wharf_domain::ids::{IdSource, JobId, TenantId};
-use wharf_domain::manifest::{Route, SecretSlot};
+use wharf_domain::manifest::{KeySlot, Route, SecretSlot, Stores};
 use wharf_domain::time::{Clock, ManualClock, Timestamp};
 use wharf_egress::{
     BoundSecret, Egress, EgressConfig, Grant, Ledger, Limits, Live, Origin, Request, Response, Steps, Wire,
@@ -128,7 +128,11 @@ pub(crate) fn label() -> BusinessKey {
     BusinessKey { effect_type: "buy-label".to_owned(), key: "label:order/42/1".to_owned() }
 }
 
-/// `/buy` is once with a business key, `/find` lookup, `/void` natural, `/rate` and GET are read.
+/// How long the partner remembers a key.
+pub(crate) const RETENTION_MS: i64 = 600_000;
+
+/// `/buy` is once with a business key, `/find` lookup, `/keyed` and `/keyed-find` keyed, `/void` natural, `/rate` and GET
+/// are read.
 pub(crate) fn grant(url: &str) -> Grant {
     let route = |method: &str, path: &str, class: Option<EffectClass>| Route {
         method: method.to_owned(),
@@ -137,9 +141,20 @@ pub(crate) fn grant(url: &str) -> Grant {
         effect: None,
         secret: None,
         proves_no_effect: None,
+        key: None,
         reason: "test".to_owned(),
     };
     let buys = |path, class| Route { effect: Some("buy-label".to_owned()), ..route("POST", path, class) };
+    let keyed = |path, stores, lookup| Route {
+        key: Some(KeySlot {
+            header: Some("Idempotency-Key".to_owned()),
+            body: None,
+            retention_seconds: u32::try_from(RETENTION_MS / 1_000).expect("seconds"),
+            stores,
+            lookup,
+        }),
+        ..buys(path, Some(EffectClass::Keyed))
+    };
     Grant {
         tenant: tenant(),
         connection: "acme".to_owned(),
@@ -152,6 +167,8 @@ pub(crate) fn grant(url: &str) -> Grant {
             route("POST", "/once", None),
             buys("/buy", None),
             buys("/find", Some(EffectClass::Lookup)),
+            keyed("/keyed", Stores::All, false),
+            keyed("/keyed-find", Stores::Success, true),
         ],
         secrets: BTreeMap::new(),
         config: BTreeMap::from([("account".to_owned(), "A1B2C3".to_owned())]),

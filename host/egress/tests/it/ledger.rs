@@ -24,6 +24,8 @@ async fn intent(house: &House, job: &Job) -> EffectRow {
         business: Some(label()),
         route: "POST /buy".to_owned(),
         class: EffectClass::Lookup,
+        lookup: true,
+        account_ref: None,
         request_digest: Digest::of(b"x"),
         fence: job.fence,
         attempt: 0,
@@ -63,17 +65,21 @@ fn name(standing: &Standing) -> &'static str {
         Standing::Clear => "clear",
         Standing::Journaled { .. } => "journaled",
         Standing::Outcome { .. } => "outcome",
+        Standing::Happened { .. } => "happened",
         Standing::Uncertain { .. } => "uncertain",
         Standing::Parked { .. } => "parked",
         Standing::InProgress { .. } => "in progress",
+        Standing::Held { .. } => "held",
     }
 }
 
 #[tokio::test]
 async fn every_state_has_its_standing() {
-    use EffectState::{Abandoned, Intent, Parked, Reconciling, Rejected, Sending, Succeeded, Uncertain};
+    use EffectState::{
+        Abandoned, Intent, Parked, Reconciling, Rejected, Resend, ResolvedHappened, Sending, Succeeded, Uncertain,
+    };
     let journal = json!({ "status": 201, "headers": [] });
-    let table: [(&[EffectState], Option<Value>, &str, &str); 10] = [
+    let table: [(&[EffectState], Option<Value>, &str, &str); 12] = [
         (&[], None, "clear", "clear"),
         (&[Sending], None, "in progress", "in progress"),
         (&[Sending, Intent], None, "clear", "clear"),
@@ -85,6 +91,8 @@ async fn every_state_has_its_standing() {
         (&[Sending, Uncertain, Reconciling], None, "uncertain", "in progress"),
         (&[Sending, Uncertain, Parked], None, "parked", "parked"),
         (&[Sending, Uncertain, Parked, Abandoned], None, "parked", "parked"),
+        (&[Sending, Uncertain, Parked, Resend], None, "clear", "clear"),
+        (&[Sending, Uncertain, Parked, ResolvedHappened], None, "happened", "happened"),
     ];
     for (path, response, own, others) in table {
         let house = House::new().await;

@@ -8,6 +8,8 @@ mod effects;
 #[cfg(test)]
 mod house;
 #[cfg(test)]
+mod keyed;
+#[cfg(test)]
 mod ledger;
 #[cfg(test)]
 mod limits;

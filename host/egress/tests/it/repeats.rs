@@ -1,8 +1,10 @@
 //! The same step again: after a crash, in another job, with another request, at the same time.
 
 use wharf_domain::effect::EffectState;
-use wharf_domain::fault::{EffectCertainty, FaultKind, Retry};
+use wharf_domain::fault::{Blame, EffectCertainty, FaultKind, Retry};
+use wharf_domain::time::Clock as _;
 use wharf_egress::Steps;
+use wharf_egress::ledger::Standing;
 use wharf_store::effects;
 
 use crate::house::{House, LEASE_MS, get, grant, post};
@@ -173,6 +175,54 @@ async fn the_answer_to_a_worker_that_lost_its_lease_is_kept_as_evidence() {
         effects::history(&house.db, &row.id).await.expect("history").into_iter().filter_map(|step| step.note).collect();
     assert!(notes.iter().any(|note| note.contains("came late: status 201")), "{notes:?}");
     assert_eq!((partner.connections(), house.tape(&job.id).await.len()), (1, 1));
+}
+
+/// A success that came late settles the effect: the next attempt gets it from the journal.
+#[tokio::test]
+async fn cp14_late_success_settles_the_effect() {
+    for path in ["/buy", "/find", "/keyed"] {
+        let held = Act::Held(b"HTTP/1.1 201 X\r\ncontent-length: 8\r\n\r\n{\"id\":1}".to_vec());
+        let (house, partner) = (House::new().await, Partner::plays(vec![held]).await);
+        let (grant, job) = (grant(&partner.url), house.job().await);
+        let ctx = house.ctx(&job);
+        let overtaken = async {
+            partner.has_seen(1).await;
+            let next = house.next_attempt().await;
+            let standing = house.ledger().standing(&house.ctx(&next), "acme").await.expect("standing");
+            assert!(matches!(standing, Standing::Uncertain { .. }), "{standing:?}");
+            partner.release.notify_one();
+            next
+        };
+        let (late, next) = tokio::join!(house.send(&grant, &ctx, post(&grant, path, "{}")), overtaken);
+        assert_eq!(late.expect_err("late").code, "egress.unrecorded");
+        assert!(house.effect(&job.id).await.late_response.is_some());
+        let answer = house.send(&grant, &house.ctx(&next), post(&grant, path, "{}")).await.expect("from the journal");
+        assert_eq!((answer.status, &answer.body[..]), (201, b"{\"id\":1}".as_slice()));
+        let row = house.effect(&job.id).await;
+        assert_eq!((row.state, row.late_response, partner.connections()), (EffectState::Succeeded, None, 1));
+        // Doubted by the adapter, it does not come back by the same answer.
+        let doubt = wharf_domain::fault::Fault::new(FaultKind::OutcomeUnknown, "x", "odd", Blame::Guest);
+        let row = house.effect(&row.job).await;
+        house.ledger().mark_uncertain(&house.ctx(&next), &row, &doubt).await.expect("doubt");
+        let standing = house.ledger().standing(&house.ctx(&next), "acme").await.expect("standing");
+        assert!(matches!(standing, Standing::Uncertain { .. }), "{standing:?}");
+    }
+}
+
+/// No byte of a request can leave when another worker may have the job: a send that would outlast its lease is refused.
+#[tokio::test]
+async fn cp14_no_send_outlasts_its_lease() {
+    let (house, partner) = (House::new().await, Partner::plays(vec![answer(201, "{}")]).await);
+    let (grant, job) = (grant(&partner.url), house.job().await);
+    let mut ctx = house.ctx(&job);
+    // A context that forgot the lease: nearly all of it is gone.
+    house.clock.advance(LEASE_MS - 3_000);
+    ctx.deadline = house.clock.now().plus(10_000);
+    let fault = house.send(&grant, &ctx, post(&grant, "/buy", "{}")).await.expect_err("too long");
+    assert_eq!((fault.code.as_str(), fault.effect), ("egress.lease-lost", EffectCertainty::None));
+    assert_eq!((partner.connections(), house.state(&job.id).await), (0, EffectState::Intent));
+    ctx.deadline = house.clock.now().plus(2_000);
+    house.send(&grant, &ctx, post(&grant, "/buy", "{}")).await.expect("it fits");
 }
 
 #[tokio::test]

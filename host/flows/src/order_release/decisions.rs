@@ -16,9 +16,9 @@ pub(super) const RETRY: &str = "retry";
 /// A person has told the ERP.
 pub(super) const DONE_BY_HAND: &str = "done-by-hand";
 /// Ask the carrier for the reference again.
-pub(super) const LOOK_AGAIN: &str = "look-again";
+pub const LOOK_AGAIN: &str = "look-again";
 /// A person has made sure that the carrier has no such label.
-pub(super) const NOT_BOUGHT: &str = "not-bought";
+pub const NOT_BOUGHT: &str = "not-bought";
 /// Void it, or try to once more.
 pub(super) const VOID: &str = "void";
 /// A person has voided it at the carrier.

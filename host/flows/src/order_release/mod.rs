@@ -35,6 +35,7 @@ use wharf_domain::shipment::Document;
 use wharf_domain::time::Timestamp;
 
 pub use command::{Command, Replayed};
+pub use decisions::{LOOK_AGAIN, NOT_BOUGHT};
 pub use event::{Event, FailedCommand};
 pub use invariants::{Violation, check};
 pub use label::{

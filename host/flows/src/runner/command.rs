@@ -63,7 +63,12 @@ impl Handler for Fulfil {
         let event = match verdict {
             Verdict::Retry(_) | Verdict::Snooze { .. } => None,
             Verdict::Done(event) => Some(serde_json::from_value(event.clone())?),
-            Verdict::Park(fault) => self.failure(job, fault.clone()).await?,
+            Verdict::Park(fault) => {
+                if let Ok(command) = read(&job.payload) {
+                    self.0.note_worth(tx, job, &command).await?;
+                }
+                self.failure(job, fault.clone()).await?
+            }
             Verdict::Cancelled(reason) => {
                 let fault = own_fault(FaultKind::Cancelled, "cancelled", reason.clone(), Blame::Host);
                 self.failure(job, fault).await?

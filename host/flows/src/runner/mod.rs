@@ -33,7 +33,7 @@ use wharf_queue::{Registry, Verdict};
 use wharf_store::jobs::{Enqueued, NewJob};
 use wharf_store::{Db, StoreError, Tx, jobs};
 
-pub use decide::{ChoiceError, choose};
+pub use decide::{ChoiceError, choose, decided};
 
 use crate::intake;
 use crate::order_release::{self, Event, Policy};

@@ -6,8 +6,9 @@ use wharf_domain::fault::{Blame, EffectCertainty, Fault, FaultKind, Retry};
 use wharf_domain::ids::{ConnectionId, TenantId};
 use wharf_domain::time::Timestamp;
 use wharf_queue::Verdict;
+use wharf_store::effects::{self, EffectRow};
 use wharf_store::jobs::Job;
-use wharf_store::{StoreError, effects, flows};
+use wharf_store::{StoreError, Tx, flows};
 
 use super::command::done;
 use super::{Runner, STOPPED, own_fault, wait_for_resume};
@@ -89,7 +90,27 @@ impl Runner {
         key: &BusinessKey,
     ) -> Result<bool, StoreError> {
         let effect = effects::by_business(&self.db, tenant, connection, key).await?;
-        Ok(effect.is_some_and(|row| !matches!(row.state, EffectState::Intent | EffectState::Rejected)))
+        let unsent = |row: &EffectRow| matches!(row.state, EffectState::Intent | EffectState::Rejected);
+        Ok(effect.is_some_and(|row| row.reconcile_first || !unsent(&row)))
+    }
+
+    /// Notes what a label was to cost with the purchase nobody knows the outcome of, for whoever has to decide. What was
+    /// bought without asking for prices has no figure.
+    pub(super) async fn note_worth(&self, tx: &mut Tx, job: &Job, command: &Command) -> Result<(), StoreError> {
+        let Command::CreateShipment { delivery, generation, connection, key, .. } = command else {
+            return Ok(());
+        };
+        let effect = effects::by_business(&self.db, &job.tenant, connection, key).await?;
+        let (Some(effect), Some(flow)) = (effect, &job.flow) else {
+            return Ok(());
+        };
+        let row = flows::get(&self.db, &job.tenant, order_release::KIND, flow).await?;
+        let state: Option<State> = row.and_then(|row| serde_json::from_value(row.state).ok());
+        let quoted = state.as_ref().and_then(|state| state.label(delivery, *generation)?.choice.quoted.clone());
+        if let Some(quoted) = quoted {
+            effects::set_worth(tx, &super::actor(), &effect.id, &quoted).await?;
+        }
+        Ok(())
     }
 }
 

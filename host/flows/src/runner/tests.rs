@@ -262,13 +262,15 @@ async fn sending(db: &Db) {
         }),
         route: "POST /shipments".to_owned(),
         class: EffectClass::Lookup,
+        lookup: false,
+        account_ref: None,
         request_digest: Digest::of(b"request"),
         fence: 1,
         attempt: 1,
     };
     let opened = effects::open(&mut tx, &actor(), &effect).await.expect("open");
     let (intent, sending) = (EffectState::Intent, EffectState::Sending);
-    let change = Change::by(job.id, job.fence);
+    let change = Change { send_deadline: Some(tx.now()), ..Change::by(job.id, job.fence) };
     effects::advance(&mut tx, &actor(), &opened.row().id, intent, sending, &change).await.expect("advance");
     tx.commit().await.expect("commit");
 }

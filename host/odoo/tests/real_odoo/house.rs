@@ -133,6 +133,7 @@ impl House {
                 effect: None,
                 secret: Some("key".to_owned()),
                 proves_no_effect: None,
+                key: None,
                 reason: "test".to_owned(),
             }],
             secrets: BTreeMap::from([("key".to_owned(), BoundSecret { slot, values })]),

@@ -40,7 +40,8 @@ pub(crate) async fn run(args: Args) -> Outcome {
     let held = db.hold_name(&name).await?;
     let wired = Arc::new(Wired::new(&config, &db).await?);
     let admin_token = config.secret(&config.server.admin_token).context("`server.admin_token`")?;
-    let state = ApiState::new(db.clone(), wire::access(&config)?, Token::new(admin_token.expose_secret()));
+    let (admin_token, limit) = (Token::new(admin_token.expose_secret()), config.effects.limit()?);
+    let state = ApiState::new(db.clone(), wire::access(&config)?, admin_token, limit);
     let listener = tokio::net::TcpListener::bind(config.server.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.server.listen))?;

@@ -14,8 +14,12 @@ use crate::error::StoreError;
 use crate::row::opt_json;
 use crate::sql::{Text, query};
 
+/// No byte leaves later than this before the lease ends, in milliseconds: the clocks of hosts and database differ a
+/// little, and another worker may act when the lease is over.
+pub const SEND_MARGIN_MS: i64 = 1_000;
+
 /// What changes with the state. A field that is `None` keeps its value; going to `Sending` first forgets `response`,
-/// `outcome`, `fault` and `absent_since`, because they told of an earlier send.
+/// `late_response`, `outcome`, `fault` and `absent_since`, because they told of an earlier send.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Change {
     /// The fence under which the acting job runs.
@@ -29,6 +33,13 @@ pub struct Change {
     /// The acting job. Another one than the row's takes the effect over.
     pub job: Option<JobId>,
     pub request_digest: Option<Digest>,
+    pub adapter_digest: Option<Digest>,
+    pub account_ref: Option<Digest>,
+    /// Another key than the row's begins a new retention.
+    pub remote_key: Option<String>,
+    pub key_until: Option<Timestamp>,
+    pub reference: Option<String>,
+    pub resend_by: Option<String>,
     /// One sentence for the history.
     pub note: Option<String>,
 }
@@ -42,11 +53,14 @@ impl Change {
 
 /// Moves an effect on. Checked, in this order: the step is allowed at all ([`StoreError::Forbidden`]); the row still is
 /// in `from` ([`StoreError::Moved`]); and the actor may take it ([`StoreError::LostLease`]):
-/// - into `Sending` only the job in `change` (`job` and `fence` are required), while it is running under that fence;
+/// - into `Sending` only the job in `change` (`job`, `fence` and `send_deadline` are required), while it is running under
+///   that fence, with a send deadline [`SEND_MARGIN_MS`] before the end of its lease;
 /// - out of `Sending` with a result (`Succeeded`, `Rejected`, or back to `Intent`) only the job and fence that sent;
 /// - out of `Sending` into `Uncertain` anybody but an older attempt of the same job.
 ///
-/// Every step appends to the history; `Succeeded` and `Parked` also leave an audit row.
+/// An effect that a restore has put in question is not sent ([`StoreError::Refused`]) before that is settled.
+///
+/// Every step appends to the history; `Succeeded`, `Parked` and what a person decides also leave an audit row.
 pub async fn advance(
     tx: &mut Tx,
     actor: &Actor,
@@ -64,14 +78,22 @@ pub async fn advance(
     if row.state != from {
         return Err(StoreError::Moved { effect: *id, now: row.state });
     }
+    if row.reconcile_first
+        && matches!((from, to), (_, EffectState::Sending) | (EffectState::Rejected, EffectState::Intent))
+    {
+        return Err(refused(&row, "a restored backup may be older than its send; settle it first, or lift the hold"));
+    }
     if !may_act(tx, &row, to, change).await? {
         return Err(StoreError::LostLease { job: change.job.unwrap_or(row.job) });
     }
     let next = applied(row, to, change, tx.now());
     store(tx, &next, from).await?;
     record(tx, actor, &next, Some(from), change.note.as_deref()).await?;
-    if matches!(to, EffectState::Succeeded | EffectState::Parked) {
-        let detail = value!({ "from": from, "job": next.job, "attempt": next.attempt, "fault": next.fault });
+    if to == EffectState::Succeeded || to == EffectState::Parked || from == EffectState::Parked {
+        let detail = value!({
+            "from": from, "job": next.job, "attempt": next.attempt, "fault": next.fault, "reference": next.reference,
+            "note": change.note,
+        });
         let action = format!("effect.{}", to.as_str());
         audit::append(tx, actor, &next.tenant, &action, &object(id), &detail).await?;
     }
@@ -87,13 +109,8 @@ pub async fn release(tx: &mut Tx, actor: &Actor, id: &EffectId) -> Result<Effect
     if row.released_at.is_some() {
         return Ok(row);
     }
-    if !matches!(row.state, EffectState::Succeeded | EffectState::Rejected | EffectState::Abandoned) {
-        return Err(StoreError::Refused {
-            what: "effect",
-            id: id.to_string(),
-            state: row.state.as_str().to_owned(),
-            rule: "a key is released only when it is known what became of the effect",
-        });
+    if !row.state.settled() {
+        return Err(refused(&row, "a key is released only when it is known what became of the effect"));
     }
     let now = tx.now();
     query("UPDATE effect SET released_at = $2, updated_at = $2 WHERE id = $1")
@@ -132,11 +149,15 @@ pub async fn evidence(tx: &mut Tx, actor: &Actor, id: &EffectId, text: &str) -> 
     record(tx, actor, &row, Some(row.state), Some(text)).await
 }
 
+pub(super) fn refused(row: &EffectRow, rule: &'static str) -> StoreError {
+    StoreError::Refused { what: "effect", id: row.id.to_string(), state: row.state.as_str().to_owned(), rule }
+}
+
 async fn may_act(tx: &mut Tx, row: &EffectRow, to: EffectState, change: &Change) -> Result<bool, StoreError> {
     use EffectState::{Sending, Uncertain};
     Ok(match (row.state, to) {
-        (_, Sending) => match (change.job, change.fence) {
-            (Some(job), Some(fence)) => holds_lease(tx, &job, fence).await?,
+        (_, Sending) => match (change.job, change.fence, change.send_deadline) {
+            (Some(job), Some(fence), Some(deadline)) => holds_lease(tx, &job, fence, deadline).await?,
             _ => false,
         },
         (Sending, Uncertain) => {
@@ -150,12 +171,13 @@ async fn may_act(tx: &mut Tx, row: &EffectRow, to: EffectState, change: &Change)
 /// Locked, so that the lease cannot be given to another worker before this transaction has ended.
 static HELD: Text = Text::new(
     "SELECT seq FROM job WHERE id = $1 AND fence = $2 AND state = 'running' AND lease_until > COALESCE($3, {clock}) \
-     {for_share}",
+     AND lease_until >= $4 {for_share}",
 );
 
-async fn holds_lease(tx: &mut Tx, job: &JobId, fence: i64) -> Result<bool, StoreError> {
+async fn holds_lease(tx: &mut Tx, job: &JobId, fence: i64, deadline: Timestamp) -> Result<bool, StoreError> {
     let clock = tx.own_clock().map(Timestamp::millis);
-    let held = query(&HELD).bind(job.to_string()).bind(fence).bind(clock).fetch_optional(tx.conn()).await?;
+    let end = deadline.plus(SEND_MARGIN_MS).millis();
+    let held = query(&HELD).bind(job.to_string()).bind(fence).bind(clock).bind(end).fetch_optional(tx.conn()).await?;
     Ok(held.is_some())
 }
 
@@ -163,13 +185,21 @@ async fn holds_lease(tx: &mut Tx, job: &JobId, fence: i64) -> Result<bool, Store
 fn applied(mut row: EffectRow, to: EffectState, change: &Change, now: Timestamp) -> EffectRow {
     if to == EffectState::Sending {
         row.response = None;
+        row.late_response = None;
         row.outcome = None;
         row.fault = None;
         row.absent_since = None;
     }
-    let Change { fence, attempt, send_deadline, response, outcome, fault, absent_since, job, request_digest, note: _ } =
-        change.clone();
+    let open = matches!(to, EffectState::Uncertain | EffectState::Reconciling | EffectState::Parked);
+    row.reconcile_first &= open;
+    row.resend_by = change.resend_by.clone().or(row.resend_by).filter(|_| to == EffectState::Parked);
+    if change.remote_key.is_some() && change.remote_key != row.remote_key {
+        row.remote_key.clone_from(&change.remote_key);
+        row.key_until = None;
+    }
     row.state = to;
+    row.updated_at = now;
+    let Change { fence, attempt, send_deadline, response, outcome, fault, absent_since, job, .. } = change.clone();
     row.fence = fence.unwrap_or(row.fence);
     row.attempt = attempt.unwrap_or(row.attempt);
     row.send_deadline = send_deadline.or(row.send_deadline);
@@ -178,16 +208,22 @@ fn applied(mut row: EffectRow, to: EffectState, change: &Change, now: Timestamp)
     row.fault = fault.or(row.fault);
     row.absent_since = absent_since.or(row.absent_since);
     row.job = job.unwrap_or(row.job);
+    let Change { request_digest, adapter_digest, account_ref, key_until, reference, .. } = change.clone();
     row.request_digest = request_digest.unwrap_or(row.request_digest);
-    row.updated_at = now;
+    row.adapter_digest = adapter_digest.or(row.adapter_digest);
+    row.account_ref = account_ref.or(row.account_ref);
+    row.key_until = key_until.or(row.key_until);
+    row.reference = reference.or(row.reference);
     row
 }
 
-async fn store(tx: &mut Tx, row: &EffectRow, from: EffectState) -> Result<(), StoreError> {
+/// Writes every column that may change.
+pub(super) async fn store(tx: &mut Tx, row: &EffectRow, from: EffectState) -> Result<(), StoreError> {
     let stored = query(
         "UPDATE effect SET state = $3, fence = $4, attempt = $5, send_deadline = $6, response = $7, outcome = $8, \
-         fault = $9, absent_since = $10, job = $11, request_digest = $12, updated_at = $13 \
-         WHERE id = $1 AND state = $2",
+         fault = $9, absent_since = $10, job = $11, request_digest = $12, updated_at = $13, adapter_digest = $14, \
+         account_ref = $15, remote_key = $16, key_until = $17, late_response = $18, worth = $19, reference = $20, \
+         resend_by = $21, reconcile_first = $22 WHERE id = $1 AND state = $2",
     )
     .bind(row.id.to_string())
     .bind(from.as_str())
@@ -202,6 +238,15 @@ async fn store(tx: &mut Tx, row: &EffectRow, from: EffectState) -> Result<(), St
     .bind(row.job.to_string())
     .bind(row.request_digest.as_str())
     .bind(row.updated_at.millis())
+    .bind(row.adapter_digest.as_ref().map(Digest::as_str))
+    .bind(row.account_ref.as_ref().map(Digest::as_str))
+    .bind(&row.remote_key)
+    .bind(row.key_until.map(Timestamp::millis))
+    .bind(opt_json(row.late_response.as_ref())?)
+    .bind(opt_json(row.worth.as_ref())?)
+    .bind(&row.reference)
+    .bind(&row.resend_by)
+    .bind(i64::from(row.reconcile_first))
     .execute(tx.conn())
     .await?;
     if stored == 1 { Ok(()) } else { Err(StoreError::Moved { effect: row.id, now: row.state }) }

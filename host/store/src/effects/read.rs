@@ -66,12 +66,40 @@ pub async fn for_flow(db: &Db, tenant: &TenantId, flow: &FlowKey) -> Result<Vec<
     rows.iter().map(read).collect()
 }
 
+/// What nobody knows the outcome of in one flow, as this transaction sees it.
+pub async fn in_doubt_of_flow(tx: &mut Tx, tenant: &TenantId, flow: &FlowKey) -> Result<Vec<EffectRow>, StoreError> {
+    let rows = query(
+        "SELECT * FROM effect WHERE tenant = $1 AND flow = $2 AND state IN ('uncertain', 'parked') \
+         ORDER BY created_at, id",
+    )
+    .bind(tenant.as_str())
+    .bind(flow.as_str())
+    .fetch_all(tx.conn())
+    .await?;
+    rows.iter().map(read).collect()
+}
+
 /// Every effect one job works on, oldest first.
 pub async fn for_job(db: &Db, job: &JobId) -> Result<Vec<EffectRow>, StoreError> {
     let rows = query("SELECT * FROM effect WHERE job = $1 ORDER BY created_at, id")
         .bind(job.to_string())
         .fetch_all(db.reader())
         .await?;
+    rows.iter().map(read).collect()
+}
+
+/// What nobody knows the outcome of, of one tenant, the longest in doubt first: `uncertain`, `reconciling`, `parked`, and
+/// `sending` past its send deadline. At most `limit`.
+pub async fn in_doubt(db: &Db, tenant: &TenantId, limit: u32) -> Result<Vec<EffectRow>, StoreError> {
+    let rows = query(
+        "SELECT * FROM effect WHERE tenant = $1 AND (state IN ('uncertain', 'reconciling', 'parked') \
+         OR (state = 'sending' AND send_deadline < $2)) ORDER BY updated_at, id LIMIT $3",
+    )
+    .bind(tenant.as_str())
+    .bind(db.now().millis())
+    .bind(i64::from(limit))
+    .fetch_all(db.reader())
+    .await?;
     rows.iter().map(read).collect()
 }
 
@@ -115,15 +143,26 @@ pub(super) fn read(row: &Row) -> Result<EffectRow, StoreError> {
         business_key: cols.opt_text("business_key")?,
         route: cols.text("route")?,
         class: cols.name("class")?,
+        lookup: cols.int("lookup")? == 1,
+        account_ref: cols.opt_text("account_ref")?.map(Digest::from_text),
+        remote_key: cols.opt_text("remote_key")?,
+        key_until: cols.opt_time("key_until")?,
         state: state("state", &cols.text("state")?)?,
         request_digest: Digest::from_text(cols.text("request_digest")?),
         fence: cols.int("fence")?,
         attempt: cols.count("attempt")?,
         send_deadline: cols.opt_time("send_deadline")?,
         response: cols.opt_json("response")?,
+        late_response: cols.opt_json("late_response")?,
         outcome: cols.opt_json("outcome")?,
         fault: cols.opt_json("fault")?,
         absent_since: cols.opt_time("absent_since")?,
+        worth: cols.opt_json("worth")?,
+        reference: cols.opt_text("reference")?,
+        resend_by: cols.opt_text("resend_by")?,
+        epoch: cols.int("epoch")?,
+        reconcile_first: cols.int("reconcile_first")? == 1,
+        held_epoch: cols.opt_int("held_epoch")?,
         released_at: cols.opt_time("released_at")?,
         created_at: cols.time("created_at")?,
         updated_at: cols.time("updated_at")?,

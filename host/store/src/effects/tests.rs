@@ -2,7 +2,8 @@
 
 use serde_json::json;
 use wharf_domain::effect::EffectState::{
-    self, Abandoned, Intent, Parked, Reconciling, Rejected, Sending, Succeeded, Uncertain,
+    self, Abandoned, Compensated, Intent, Parked, Reconciling, Rejected, Resend, ResolvedHappened, Sending, Succeeded,
+    Uncertain,
 };
 use wharf_domain::fault::{Blame, FaultKind};
 
@@ -10,30 +11,42 @@ use super::*;
 use crate::jobs::{self, Job, NewJob};
 use crate::testing::{House, actor, both, tenant};
 
-const ALL: [EffectState; 8] = [Intent, Sending, Succeeded, Rejected, Uncertain, Reconciling, Parked, Abandoned];
-const LEASE: i64 = 1_000;
+const ALL: [EffectState; 11] = [
+    Intent,
+    Sending,
+    Succeeded,
+    Rejected,
+    Uncertain,
+    Reconciling,
+    Parked,
+    ResolvedHappened,
+    Resend,
+    Abandoned,
+    Compensated,
+];
+pub(super) const LEASE: i64 = 10_000;
 
 /// A job that is running, in a lane of its own.
-async fn running(house: &House, lane: &str) -> Job {
+pub(super) async fn running(house: &House, lane: &str) -> Job {
     let mut tx = house.db.begin().await.expect("begin");
     jobs::enqueue(&mut tx, &actor(), &NewJob::new(tenant("t"), lane, "k", json!({}))).await.expect("enqueue");
     tx.commit().await.expect("commit");
     claim(house).await
 }
 
-async fn claim(house: &House) -> Job {
+pub(super) async fn claim(house: &House) -> Job {
     jobs::claim(&house.db, "w", LEASE, 1).await.expect("claim").remove(0)
 }
 
-fn connection() -> ConnectionId {
+pub(super) fn connection() -> ConnectionId {
     ConnectionId::parse("acme").expect("connection")
 }
 
-fn label() -> BusinessKey {
+pub(super) fn label() -> BusinessKey {
     BusinessKey { effect_type: "buy-label".to_owned(), key: "label:order/1/1".to_owned() }
 }
 
-fn new(job: &Job, step_key: &str, business: Option<BusinessKey>) -> NewEffect {
+pub(super) fn new(job: &Job, step_key: &str, business: Option<BusinessKey>) -> NewEffect {
     NewEffect {
         tenant: tenant("t"),
         connection: connection(),
@@ -44,33 +57,38 @@ fn new(job: &Job, step_key: &str, business: Option<BusinessKey>) -> NewEffect {
         business,
         route: "POST /ship".to_owned(),
         class: EffectClass::Lookup,
+        lookup: true,
+        account_ref: Some(Digest::of(b"account")),
         request_digest: Digest::of(b"request"),
         fence: job.fence,
         attempt: job.attempt,
     }
 }
 
-async fn opened(house: &House, new: &NewEffect) -> Opened {
+pub(super) async fn opened(house: &House, new: &NewEffect) -> Opened {
     let mut tx = house.db.begin().await.expect("begin");
     let opened = open(&mut tx, &actor(), new).await.expect("open");
     tx.commit().await.expect("commit");
     opened
 }
 
-async fn moved(
+pub(super) async fn moved(
     house: &House,
     id: &EffectId,
     from: EffectState,
     to: EffectState,
-    change: Change,
+    mut change: Change,
 ) -> Result<EffectRow, StoreError> {
     let mut tx = house.db.begin().await?;
+    if to == Sending && change.send_deadline.is_none() {
+        change.send_deadline = Some(tx.now().plus(LEASE / 2));
+    }
     let row = advance(&mut tx, &actor(), id, from, to, &change).await?;
     tx.commit().await?;
     Ok(row)
 }
 
-fn by(job: &Job) -> Change {
+pub(super) fn by(job: &Job) -> Change {
     Change::by(job.id, job.fence)
 }
 

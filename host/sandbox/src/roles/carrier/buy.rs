@@ -1,13 +1,13 @@
-//! Buying a label once. What an earlier attempt did is settled before anything is sent: by the journaled answer, by
-//! asking the carrier for our reference, or by a person.
+//! Buying a label once. What an earlier attempt did is settled before anything is sent: by the journaled answer, by the
+//! same request under the same key, by asking the carrier for our reference, or by a person.
 
 use wharf_domain::ctx::CallCtx;
 use wharf_domain::effect::{BusinessKey, EffectClass};
 use wharf_domain::fault::{Blame, EffectCertainty, Fault, FaultKind, Retry};
-use wharf_domain::shipment::{Shipment, ShipmentRequest};
+use wharf_domain::shipment::{LabelledParcel, Shipment, ShipmentRequest};
 use wharf_domain::time::Timestamp;
 use wharf_egress::Ledger;
-use wharf_egress::ledger::{Absent, Standing};
+use wharf_egress::ledger::{Absent, Standing, Way};
 use wharf_store::effects::EffectRow;
 
 use super::v0_1;
@@ -21,8 +21,10 @@ pub(super) async fn buy(connection: &Connection, ctx: &CallCtx, request: &Shipme
     let buyer = Buyer { connection, ctx, ledger, request };
     match ledger.standing(ctx, &connection.grant.connection).await? {
         // A journaled answer is replayed inside `send`, so the guest reads it again as if it had just arrived.
-        Standing::Clear | Standing::Journaled { .. } => buyer.create().await,
+        Standing::Clear | Standing::Journaled { .. } => buyer.create(None).await,
         Standing::Outcome { value, .. } => shipment(value),
+        Standing::Happened { effect } => buyer.by_hand(&effect).await,
+        Standing::Held { effect } => Err(ledger.held(&effect)),
         Standing::InProgress { .. } => Err(wait("another worker is buying this label", 1_000)),
         Standing::Parked { effect } => Err(parked(&effect)),
         Standing::Uncertain { effect } => buyer.settle(&effect).await,
@@ -37,13 +39,25 @@ struct Buyer<'a> {
 }
 
 impl Buyer<'_> {
-    async fn create(&self) -> Result<Shipment, Fault> {
+    /// `before`: how often it had been sent when the very same request was let through once more.
+    async fn create(&self, before: Option<u32>) -> Result<Shipment, Fault> {
         let result = v0_1::create(self.connection, self.ctx, self.request).await.0;
         let standing = self.ledger.standing(self.ctx, &self.connection.grant.connection).await?;
         match (result, standing) {
             (Ok(shipment), Standing::Journaled { effect }) => {
                 self.ledger.save_outcome(&effect, &json(&shipment)?).await?;
                 Ok(shipment)
+            }
+            (_, Standing::Held { effect }) => Err(self.ledger.held(&effect)),
+            (_, Standing::Happened { effect }) => self.by_hand(&effect).await,
+            // The repeat was refused before it was sent: the request is not the same any more.
+            (Err(fault), Standing::Uncertain { effect })
+                if before == Some(effect.attempt) && !matches!(fault.retry, Retry::Later { .. }) =>
+            {
+                Err(undecided(&effect, Some(&fault)))
+            }
+            (Err(fault), Standing::Uncertain { effect }) if effect.class == EffectClass::Keyed => {
+                Err(unknown(&fault, self.ledger.pause_ms(&effect)))
             }
             // A purchase the ledger has not seen succeed is not believed, whatever the guest makes of the answer.
             (Ok(_), Standing::Uncertain { .. } | Standing::InProgress { .. }) => {
@@ -71,29 +85,26 @@ impl Buyer<'_> {
         }
     }
 
-    /// Asks the carrier what became of the earlier request.
+    /// Finds out what became of the earlier request, by whatever way the route allows.
     async fn settle(&self, effect: &EffectRow) -> Result<Shipment, Fault> {
-        if effect.class != EffectClass::Lookup {
-            let fault = Fault::new(
-                FaultKind::OutcomeUnknown,
-                "effect.no-lookup",
-                "the answer was lost and the carrier offers no lookup",
-                Blame::Partner,
-            );
-            self.ledger.park(self.ctx, effect, &fault).await?;
-            return Err(parked(effect));
+        match self.ledger.way_out(&self.connection.grant, effect) {
+            Way::Repeat => return self.create(Some(effect.attempt)).await,
+            Way::LookUp => {}
+            Way::Park(fault) => {
+                self.ledger.park(self.ctx, effect, &fault).await?;
+                return Err(parked(effect));
+            }
+            Way::Stuck(fault) => return Err(*fault),
         }
         let effect = self.ledger.reconcile_start(self.ctx, effect).await?;
-        // A lookup is a read of its own: it must not claim the purchase's key.
-        let reading = CallCtx { business: None::<BusinessKey>, ..self.ctx.clone() };
-        match v0_1::find(self.connection, &reading, &self.request.reference).await.0 {
+        match self.find().await {
             Ok(Some(shipment)) => {
                 self.ledger.found(self.ctx, &effect, json(&shipment)?).await?;
                 tracing::info!(effect = %effect.id, tracking = %shipment.tracking_number, "lost label found again");
                 Ok(shipment)
             }
             Ok(None) => match self.ledger.absent(self.ctx, &effect).await? {
-                Absent::Resend => self.create().await,
+                Absent::Resend => self.create(None).await,
                 Absent::WaitUntil(at) => Err(wait_until(at, self.connection.services.now())),
                 Absent::Unbelievable => Err(undecided(&effect, None)),
             },
@@ -107,6 +118,47 @@ impl Buyer<'_> {
                 Err(undecided(&effect, Some(&fault)))
             }
         }
+    }
+}
+
+impl Buyer<'_> {
+    async fn find(&self) -> Result<Option<Shipment>, Fault> {
+        // A lookup is a read of its own: it must not claim the purchase's key.
+        let reading = CallCtx { business: None::<BusinessKey>, ..self.ctx.clone() };
+        v0_1::find(self.connection, &reading, &self.request.reference).await.0
+    }
+
+    /// A person found it at the carrier. What the carrier shows is better than what the person wrote down; without it
+    /// there are numbers and no label file: the person has that too.
+    async fn by_hand(&self, effect: &EffectRow) -> Result<Shipment, Fault> {
+        if matches!(self.ledger.way_out(&self.connection.grant, effect), Way::LookUp) {
+            match self.find().await {
+                Ok(Some(shipment)) => return Ok(shipment),
+                Err(fault) if matches!(fault.retry, Retry::Later { .. }) => {
+                    return Err(unknown(&fault, self.ledger.settle_ms()));
+                }
+                Ok(None) | Err(_) => {}
+            }
+        }
+        let number = effect.reference.clone().unwrap_or_default();
+        let parcel = |reference: &str| LabelledParcel {
+            reference: reference.to_owned(),
+            tracking_number: number.clone(),
+            documents: Vec::new(),
+        };
+        Ok(Shipment {
+            reference: self.request.reference.clone(),
+            carrier_shipment_id: number.clone(),
+            tracking_number: number.clone(),
+            parcels: self.request.parcels.iter().map(|p| parcel(&p.reference)).collect(),
+            documents: Vec::new(),
+            total: None,
+            list_total: None,
+            charges: Vec::new(),
+            billed_weight_g: None,
+            messages: Vec::new(),
+            extensions: Vec::new(),
+        })
     }
 }
 
