@@ -29,6 +29,9 @@ pub(crate) fn command(args: &Args) -> Result<()> {
     // Without the host's tool there are no adapters, and without adapters half of the tests would fail twice.
     if built && summary.step("adapters", adapters::build_all) {
         summary.step("tests", || runner.run(&["--workspace"]));
+        // The points are global to a process, so these tests run without others.
+        let crash_points = ["-p", "wharf-egress", "--features", "failpoints", "--test", "it", "crash_points"];
+        summary.step("crash points", || runner.run(&crash_points));
         let documented = crates_with_doc_tests()?;
         if runner == Runner::Nextest && !documented.is_empty() {
             summary.step("doc tests", || doc_tests(&documented));

@@ -10,6 +10,7 @@
 mod account;
 mod account_ref;
 mod address;
+mod crash_point;
 mod decode;
 mod exchange;
 mod fault;

@@ -22,6 +22,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use url::Host;
 
+use crate::crash_point::crash_point;
 use crate::wire::{Caps, SentMark, Target, Wire, WireError, WireRequest, WireResponse};
 use crate::{EgressConfig, decode};
 
@@ -204,6 +205,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Marked<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for Marked<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.mark()?;
+        // `return` writes one byte, the next one dies.
+        crash_point!("cp08_part_written", Pin::new(&mut self.stream).poll_write(cx, &buf[..1]));
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
@@ -213,6 +216,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Marked<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.mark()?;
+        crash_point!("cp08_part_written", Pin::new(&mut self.stream).poll_write(cx, &bufs[0][..1]));
         Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
     }
 

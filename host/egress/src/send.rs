@@ -12,6 +12,7 @@ use wharf_domain::fault::Fault;
 use wharf_domain::ids::Digest;
 
 use crate::account::Admitted;
+use crate::crash_point::crash_point;
 use crate::exchange::{Budget, exchange};
 use crate::inject::{Credential, credential};
 use crate::key::{Keyed, keyed};
@@ -135,6 +136,7 @@ impl Call<'_> {
             Opening::Answered(answer) => return Ok(answer),
             Opening::Ready(row) => *row,
         };
+        crash_point!("cp05_intent_committed");
         let mut refused = None;
         loop {
             let key = keyed(self.permitted.route, row.remote_key.as_deref(), &self.body)?;
@@ -147,7 +149,9 @@ impl Call<'_> {
                     return Err(fault);
                 }
             };
+            crash_point!("cp06_sending_committed");
             let done = self.go(&armed, key.as_ref(), steps).await;
+            crash_point!("cp10_answer_received");
             // The effect comes first: what is not written down yet is in doubt.
             let outcome = self.outcome(&done, row.class);
             let answer = match done.answer {
@@ -171,6 +175,7 @@ impl Call<'_> {
             let closed = ledger.close_step(&entry, &row, end, &done.tape).await;
             self.report(admitted, outcome).await;
             row = closed?;
+            crash_point!("cp11_outcome_committed");
             if refused.is_some() || meaning != Meaning::Refused || !self.token_expired(&armed, &answer) {
                 return Ok(answer);
             }

@@ -17,6 +17,7 @@ use wharf_domain::time::Timestamp;
 use wharf_store::effects::{self, Change, EffectRow};
 use wharf_store::{Db, StoreError, Tx};
 
+use crate::crash_point::crash_point;
 use crate::tape::actor;
 use crate::{Grant, fault};
 
@@ -142,11 +143,15 @@ impl Ledger {
     /// A lookup begins: `uncertain` to `reconciling`, in the name of this job.
     pub async fn reconcile_start(&self, ctx: &CallCtx, effect: &EffectRow) -> Result<EffectRow, Fault> {
         // The send deadline stays the purchase's own: until then a byte of it may still be under way.
-        self.advance(&effect.id, EffectState::Uncertain, EffectState::Reconciling, &by(ctx, "lookup started")).await
+        let change = by(ctx, "lookup started");
+        let row = self.advance(&effect.id, EffectState::Uncertain, EffectState::Reconciling, &change).await?;
+        crash_point!("cp15_reconcile_started");
+        Ok(row)
     }
 
     /// The lookup found it: `reconciling` to `succeeded`, with what it means.
     pub async fn found(&self, ctx: &CallCtx, effect: &EffectRow, outcome: Value) -> Result<EffectRow, Fault> {
+        crash_point!("cp15_found_not_committed");
         let change = Change { outcome: Some(outcome), ..by(ctx, "lookup found it") };
         self.advance(&effect.id, EffectState::Reconciling, EffectState::Succeeded, &change).await
     }

@@ -12,6 +12,7 @@ use wharf_store::{StoreError, Tx};
 
 use super::settle::settle;
 use super::{Ledger, commit, connection_id, step_in};
+use crate::crash_point::crash_point;
 use crate::tape::{self, actor};
 use crate::{Grant, Response, fault};
 
@@ -139,9 +140,11 @@ impl Ledger {
     pub(crate) async fn open_step(&self, entry: &Entry<'_>) -> Result<Opening, Fault> {
         let mut tx = self.begin().await?;
         let opened = effects::open(&mut tx, &actor(), &entry.new).await.map_err(|err| fault::store(&err))?;
+        crash_point!("cp03_intent_not_committed");
         let row = match opened {
             Opened::New(row) if !row.reconcile_first => {
                 commit(tx).await?;
+                crash_point!("cp04_commit_in_doubt", Err(fault::store(&StoreError::InDoubt)));
                 return Ok(Opening::Ready(Box::new(row)));
             }
             Opened::New(row) | Opened::Existing(row) => settle(&mut tx, entry.ctx, row).await?,
@@ -243,6 +246,7 @@ impl Ledger {
                 (EffectState::Uncertain, Change { fault: Some(fault.clone()), send_deadline, ..change })
             }
         };
+        crash_point!("cp20_disk_full", Err(StoreError::Full));
         let mut tx = self.db.begin().await?;
         let row = effects::advance(&mut tx, &actor(), &row.id, EffectState::Sending, to, &change).await?;
         tape::keep_in(&mut tx, entry.ctx, tape).await?;

@@ -18,6 +18,7 @@ use wharf_domain::time::{Clock, ManualClock, Timestamp};
 use wharf_egress::{
     BoundSecret, Egress, EgressConfig, Grant, Ledger, Limits, Live, Origin, Request, Response, Steps, Wire,
 };
+use wharf_scratch_postgres::{Database, Server};
 use wharf_store::effects::{self, EffectRow};
 use wharf_store::jobs::{self, Job, NewJob};
 use wharf_store::{Db, tapes};
@@ -34,9 +35,16 @@ impl IdSource for Counted {
     }
 }
 
+/// Where the ledger is.
+enum Place {
+    Folder(TempDir),
+    Server(Database),
+}
+
 pub(crate) struct House {
-    _directory: TempDir,
+    place: Place,
     pub(crate) clock: Arc<ManualClock>,
+    ids: Arc<Counted>,
     pub(crate) db: Db,
     pub(crate) door: Egress,
 }
@@ -46,16 +54,39 @@ impl House {
         Self::with(EgressConfig::default(), None).await
     }
 
+    /// On a throw-away server.
+    pub(crate) async fn postgres() -> Self {
+        let database = tokio::task::spawn_blocking(|| Server::shared().and_then(|server| server.database()));
+        let place = Place::Server(database.await.expect("ran").expect("a PostgreSQL server"));
+        Self::at(place, EgressConfig::default(), None).await
+    }
+
     pub(crate) async fn with(config: EgressConfig, wire: Option<Arc<dyn Wire>>) -> Self {
-        let directory = TempDir::new().expect("directory");
-        let clock = Arc::new(ManualClock::at(1_700_000_000_000));
-        let db = Db::open(&directory.path().join("wharf.db"), clock.clone(), Arc::new(Counted::default()))
-            .await
-            .expect("open");
+        Self::at(Place::Folder(TempDir::new().expect("directory")), config, wire).await
+    }
+
+    async fn at(place: Place, config: EgressConfig, wire: Option<Arc<dyn Wire>>) -> Self {
+        let (clock, ids) = (Arc::new(ManualClock::at(1_700_000_000_000)), Arc::new(Counted::default()));
+        let db = open(&place, &clock, &ids).await;
         db.migrate().await.expect("migrate");
         let wire = wire.unwrap_or_else(|| Arc::new(Live::new(&config).expect("wire")));
         let door = Egress::new(Some(db.clone()), clock.clone(), config, wire);
-        Self { _directory: directory, clock, db, door }
+        Self { place, clock, ids, db, door }
+    }
+
+    #[cfg(feature = "failpoints")]
+    pub(crate) fn is_postgres(&self) -> bool {
+        matches!(self.place, Place::Server(_))
+    }
+
+    /// The process died; the next one begins when its leases have run out.
+    pub(crate) async fn restart(&mut self) {
+        self.db.close().await;
+        self.clock.advance(LEASE_MS);
+        self.db = open(&self.place, &self.clock, &self.ids).await;
+        let config = EgressConfig::default();
+        let wire = Arc::new(Live::new(&config).expect("wire"));
+        self.door = Egress::new(Some(self.db.clone()), self.clock.clone(), config, wire);
     }
 
     pub(crate) fn ledger(&self) -> &Ledger {
@@ -78,7 +109,7 @@ impl House {
         self.claim().await
     }
 
-    async fn claim(&self) -> Job {
+    pub(crate) async fn claim(&self) -> Job {
         jobs::claim(&self.db, WORKER, LEASE_MS, 1).await.expect("claim").pop().expect("a job")
     }
 
@@ -118,6 +149,15 @@ impl House {
         let rows = tapes::for_job(&self.db, &tenant(), job).await.expect("tape");
         rows.iter().map(|row| row.exchange.to_string()).collect()
     }
+}
+
+async fn open(place: &Place, clock: &Arc<ManualClock>, ids: &Arc<Counted>) -> Db {
+    let (clock, ids) = (clock.clone(), ids.clone());
+    let db = match place {
+        Place::Folder(directory) => Db::open(&directory.path().join("wharf.db"), clock, ids).await,
+        Place::Server(database) => Db::open_postgres_with_own_clock(&database.url(), clock, ids).await,
+    };
+    db.expect("open")
 }
 
 pub(crate) fn tenant() -> TenantId {

@@ -45,6 +45,24 @@ async fn a_lost_answer_is_asked_for_again_under_the_same_key() {
 }
 
 #[tokio::test]
+async fn a_key_outlives_the_process_on_both_engines() {
+    for mut house in [House::new().await, House::postgres().await] {
+        let partner = Partner::plays(vec![Act::Hang, answer(201, "{}")]).await;
+        let (grant, job) = (grant(&partner.url), house.job().await);
+        let ctx = house.ctx(&job);
+        tokio::select! {
+            _ = house.send(&grant, &ctx, post(&grant, "/keyed", "{}")) => panic!("it hangs"),
+            () = partner.has_seen(1) => {}
+        }
+        house.restart().await;
+        let ctx = house.ctx(&house.claim().await);
+        house.send(&grant, &ctx, post(&grant, "/keyed", "{}")).await.expect("bought");
+        let keys = keys(&partner);
+        assert_eq!((keys.len(), keys.first() == keys.last()), (2, true), "{keys:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_digest_of_the_request_does_not_know_the_key() {
     let partner = Partner::plays(vec![answer(201, "{}")]).await;
     let house = House::new().await;

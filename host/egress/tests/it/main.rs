@@ -1,5 +1,8 @@
 //! The door against partners that misbehave: real sockets on the loopback, a real ledger, a clock that stands still.
 
+#[cfg(feature = "failpoints")]
+#[cfg(test)]
+mod crash_points;
 #[cfg(test)]
 mod accounts;
 mod clocks;
@@ -19,6 +22,8 @@ mod offline;
 mod partner;
 #[cfg(test)]
 mod repeats;
+#[cfg(test)]
+mod restored;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]

@@ -35,6 +35,8 @@ const TABLES: &[&str] = &[
     "job_attempt",
     "job_done",
     "kv",
+    "restore",
+    "restore_lift",
     "schedule",
     "schedule_tick",
     "tape",

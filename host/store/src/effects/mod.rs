@@ -262,4 +262,6 @@ fn object(id: &EffectId) -> String {
 }
 
 #[cfg(test)]
+mod random;
+#[cfg(test)]
 mod tests;

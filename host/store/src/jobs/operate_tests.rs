@@ -246,13 +246,16 @@ async fn effect(house: &House, job: &Job, class: EffectClass, state: EffectState
         business: None,
         route: format!("{} {}", serde_json::to_value(class).expect("class"), state.as_str()),
         class,
+        lookup: class == EffectClass::Lookup,
+        account_ref: None,
         request_digest: Digest::of(b"x"),
         fence: job.fence,
         attempt: 0,
     };
     let mut tx = house.db.begin().await.expect("begin");
     let id = effects::open(&mut tx, &actor(), &new).await.expect("open").row().id;
-    let by = Change { response: Some(json!({})), ..Change::by(job.id, job.fence) };
+    let send_deadline = Some(tx.now());
+    let by = Change { response: Some(json!({})), send_deadline, ..Change::by(job.id, job.fence) };
     let mut at = EffectState::Intent;
     for to in [EffectState::Sending, state].into_iter().filter(|_| state != EffectState::Intent) {
         if to != at {

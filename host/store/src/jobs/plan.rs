@@ -1,8 +1,9 @@
 //! What a replay would do, told before anybody does it.
 
 use serde::Serialize;
-use wharf_domain::effect::{EffectClass, EffectState};
+use wharf_domain::effect::{EffectClass, EffectState, WayOut, way_out};
 use wharf_domain::ids::{ConnectionId, EffectId, JobId};
+use wharf_domain::time::Timestamp;
 
 use super::{Filter, JobRow, find};
 use crate::db::Db;
@@ -54,12 +55,12 @@ pub async fn plan(db: &Db, tenant: &wharf_domain::ids::TenantId, filter: &Filter
     let mut planned = Vec::new();
     for job in find::find_parked(db, tenant, filter).await? {
         let effects = effects::for_job(db, &job.id).await?;
-        planned.push(of(job, &effects));
+        planned.push(of(job, &effects, db.now()));
     }
     Ok(planned)
 }
 
-fn of(job: JobRow, effects: &[EffectRow]) -> Planned {
+fn of(job: JobRow, effects: &[EffectRow], now: Timestamp) -> Planned {
     let effects = effects.iter().map(|row| PlannedEffect {
         effect: row.id,
         connection: row.connection.clone(),
@@ -67,7 +68,7 @@ fn of(job: JobRow, effects: &[EffectRow]) -> Planned {
         business_key: row.business_key.clone(),
         class: row.class,
         state: row.state,
-        would: foresee(row),
+        would: foresee(row, now),
     });
     Planned {
         job: job.id,
@@ -79,16 +80,24 @@ fn of(job: JobRow, effects: &[EffectRow]) -> Planned {
     }
 }
 
-fn foresee(row: &EffectRow) -> Foreseen {
+/// As far as the ledger alone can tell: the account and the adapter are taken to be those of the send.
+fn foresee(row: &EffectRow, now: Timestamp) -> Foreseen {
+    let way = || match way_out(&row.doubt(row.account_ref.as_ref(), row.adapter_digest.as_ref(), now)) {
+        WayOut::Repeat => Foreseen::Sent,
+        WayOut::LookUp => Foreseen::LookedUp,
+        WayOut::Person(_) => Foreseen::LeftParked,
+    };
     match row.state {
         EffectState::Succeeded if row.response.is_some() || row.outcome.is_some() => Foreseen::AnsweredFromJournal,
-        EffectState::Intent | EffectState::Rejected => Foreseen::Sent,
-        EffectState::Sending | EffectState::Uncertain | EffectState::Reconciling => match row.class {
-            EffectClass::Read | EffectClass::Natural => Foreseen::Sent,
-            EffectClass::Lookup => Foreseen::LookedUp,
-            EffectClass::Once => Foreseen::LeftParked,
-        },
-        // It happened and nobody noted what it was, or it waits for a person already.
-        EffectState::Succeeded | EffectState::Parked | EffectState::Abandoned => Foreseen::LeftParked,
+        EffectState::ResolvedHappened => Foreseen::AnsweredFromJournal,
+        // A restored backup may be older than its send.
+        EffectState::Intent | EffectState::Rejected | EffectState::Resend if row.reconcile_first => way(),
+        EffectState::Intent | EffectState::Rejected | EffectState::Resend => Foreseen::Sent,
+        _ if row.late_response.is_some() => Foreseen::AnsweredFromJournal,
+        EffectState::Sending | EffectState::Uncertain | EffectState::Reconciling => way(),
+        // It happened and nobody noted what it was, it waits for a person already, or it is over.
+        EffectState::Succeeded | EffectState::Parked | EffectState::Abandoned | EffectState::Compensated => {
+            Foreseen::LeftParked
+        }
     }
 }

@@ -69,12 +69,14 @@ async fn acted(house: &House, job: &Job, step: &str, state: EffectState) {
         business: None,
         route: "POST /x".to_owned(),
         class: EffectClass::Once,
+        lookup: false,
+        account_ref: None,
         request_digest: Digest::of(b"x"),
         fence: job.fence,
         attempt: 0,
     };
     let id = effects::open(&mut tx, &actor(), &new).await.expect("open").row().id;
-    let by = Change::by(job.id, job.fence);
+    let by = Change { send_deadline: Some(tx.now()), ..Change::by(job.id, job.fence) };
     effects::advance(&mut tx, &actor(), &id, EffectState::Intent, EffectState::Sending, &by).await.expect("sending");
     effects::advance(&mut tx, &actor(), &id, EffectState::Sending, state, &by).await.expect("advance");
     tx.commit().await.expect("commit");
