@@ -20,7 +20,7 @@ impl Carrier for Connection {
     }
 
     async fn create_shipment(&self, ctx: &CallCtx, request: &ShipmentRequest) -> Result<Shipment, Fault> {
-        buy::buy(self, ctx, request).await
+        Box::pin(buy::buy(self, ctx, request)).await
     }
 
     async fn find_by_reference(&self, ctx: &CallCtx, reference: &str) -> Result<Option<Shipment>, Fault> {
