@@ -1,11 +1,11 @@
 //! The door against partners that misbehave: real sockets on the loopback, a real ledger, a clock that stands still.
 
-#[cfg(feature = "failpoints")]
-#[cfg(test)]
-mod crash_points;
 #[cfg(test)]
 mod accounts;
 mod clocks;
+#[cfg(feature = "failpoints")]
+#[cfg(test)]
+mod crash_points;
 #[cfg(test)]
 mod effects;
 #[cfg(test)]

@@ -37,6 +37,8 @@ pub(crate) async fn run(args: Args) -> Outcome {
         say(format!("applied {name}"))?;
     }
     say(format!("{} jobs ran when it was taken; they are taken up again", restored.interrupted))?;
-    say("what was done after that moment is not known here: look at the carriers before serving")?;
+    say(format!("{} outside changes of which the outcome is not known are looked up first", restored.held.effects))?;
+    say("what was done after that moment is not known here: a label is looked up at the carrier before it is bought;")?;
+    say("where that is impossible it waits for `POST /api/v1/tenants/<tenant>/restore-hold/lift`")?;
     Ok(0)
 }

@@ -11,6 +11,7 @@ use wharf_domain::ids::TenantId;
 use super::catalog::{self, Kind};
 use super::format::{Contents, Header, Line, Reader, Table, verify};
 use crate::db::{Db, Tx};
+use crate::effects::{self, Held};
 use crate::error::StoreError;
 use crate::row::Cols;
 use crate::sql::{Bind, Engine, built, query, script};
@@ -31,6 +32,8 @@ pub struct Restored {
     pub migrated: Vec<String>,
     /// Jobs that ran when the backup was taken; they are taken up again.
     pub interrupted: u64,
+    /// What is looked up at the partners before anything is sent.
+    pub held: Held,
 }
 
 /// Restores `file` into a database without tables, in one transaction: all of it is there, or nothing is. The file is
@@ -53,8 +56,9 @@ pub async fn restore(db: &Db, actor: &Actor, file: &Path) -> Result<Restored, St
     }
     migrate::apply_in(&mut tx, &newer).await?;
     let interrupted = after_restore(&mut tx, actor, &contents.header).await?;
+    let held = effects::hold_after_restore(&mut tx, actor, contents.header.taken_at).await?;
     tx.commit().await?;
-    Ok(Restored { contents, migrated: newer.into_iter().map(str::to_owned).collect(), interrupted })
+    Ok(Restored { contents, migrated: newer.into_iter().map(str::to_owned).collect(), interrupted, held })
 }
 
 /// What this program has beyond the backup; an error when the backup has something else.
