@@ -226,6 +226,7 @@ fn grant(partner: &str, limits: Limits) -> Grant {
         effect: None,
         secret: None,
         proves_no_effect: None,
+        key: None,
         reason: "test".to_owned(),
     };
     Grant {

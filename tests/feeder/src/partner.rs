@@ -23,6 +23,7 @@ pub(crate) fn grant(tenant: &TenantId, url: &str) -> Grant {
         effect: effect.map(str::to_owned),
         secret: None,
         proves_no_effect: None,
+        key: None,
         reason: "the test's partner".to_owned(),
     };
     Grant {

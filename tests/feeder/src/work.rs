@@ -110,6 +110,8 @@ impl Hands {
             Standing::Clear => self.send(ctx, order).await,
             Standing::Journaled { .. } => Ok(Value::Null),
             Standing::Outcome { value, .. } => Ok(value),
+            Standing::Happened { .. } => Ok(Value::Null),
+            Standing::Held { .. } => Err(self.later("a restored backup holds it")),
             Standing::InProgress { .. } => Err(self.later("another worker is at it")),
             Standing::Parked { .. } => Err(fault(FaultKind::OutcomeUnknown, "feeder.parked", "a person must decide")),
             Standing::Uncertain { effect } => self.settle(ctx, order, ledger, &effect).await,
