@@ -47,7 +47,7 @@ pub(crate) async fn send(
     let (body, timeout_ms) = (request.body.unwrap_or_default(), request.timeout_ms);
     let call = Call { room, grant, ctx, permitted, name, body, timeout_ms };
     match call.ledger()? {
-        Some(ledger) => call.journaled(ledger, steps).await,
+        Some(ledger) => Box::pin(call.journaled(ledger, steps)).await,
         None => call.freely(steps).await,
     }
 }
