@@ -1,6 +1,8 @@
 //! The real server is killed (`kill -9`) fifty times between sending a purchase and recording its answer, and twenty
 //! times more at any moment. At the end every order has one label at the carrier and one of everything in Odoo.
 
+#![expect(clippy::print_stdout, reason = "helpers of tests speak as tests do")]
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
