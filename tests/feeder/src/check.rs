@@ -76,7 +76,7 @@ impl Known {
         match self.order.class {
             Class::Once => in_doubt,
             Class::Lookup => in_doubt && self.sends.len() >= MOST_SENDS && self.is(Standing::Parked),
-            Class::Natural | Class::Inside => false,
+            Class::Keyed | Class::Natural | Class::Inside => false,
         }
     }
 }
@@ -176,7 +176,7 @@ fn duplicated(name: &str, known: &Known, found: &mut Vec<String>) {
     most(known.follow_ups.len(), done * usize::from(known.order.has_follow_up()), "follow-ups");
     match known.order.class {
         Class::Inside => most(known.effects.len(), 0, "effects"),
-        Class::Lookup | Class::Once => most(known.effects.len(), 1, "effects"),
+        Class::Lookup | Class::Keyed | Class::Once => most(known.effects.len(), 1, "effects"),
         // Absolute: a repeat changes nothing.
         Class::Natural => {}
     }

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub enum Class {
     /// Buys a label, which can be found again.
     Lookup,
+    /// Buys a shipment under a key the partner honours.
+    Keyed,
     /// Sets an address, which may be repeated.
     Natural,
     /// Orders a pickup, which can be neither found nor repeated.
@@ -18,7 +20,8 @@ pub enum Class {
 }
 
 /// What is drawn from. Each entry has the same chance.
-const MIX: [Class; 6] = [Class::Lookup, Class::Lookup, Class::Once, Class::Once, Class::Natural, Class::Inside];
+const MIX: [Class; 8] =
+    [Class::Lookup, Class::Lookup, Class::Keyed, Class::Keyed, Class::Once, Class::Once, Class::Natural, Class::Inside];
 
 /// Tenants take the lanes in turn.
 pub const TENANTS: [&str; 3] = ["east", "north", "west"];
@@ -76,7 +79,7 @@ mod tests {
 
     #[test]
     fn an_order_follows_from_its_place_and_every_class_comes_up() {
-        let lane: Vec<Order> = (1..200).map(|number| Order::at("a", 2, number, 7)).collect();
+        let lane: Vec<Order> = (1..400).map(|number| Order::at("a", 2, number, 7)).collect();
         assert_eq!(lane[41], Order::at("a", 2, 42, 7));
         for class in MIX {
             let count = lane.iter().filter(|order| order.class == class).count();

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use wharf_domain::effect::{BusinessKey, EffectClass};
 use wharf_domain::ids::TenantId;
-use wharf_domain::manifest::Route;
+use wharf_domain::manifest::{KeySlot, Route, Stores};
 use wharf_egress::{Grant, Limits, Origin, Request};
 
 use crate::order::{Class, Order};
@@ -26,6 +26,13 @@ pub(crate) fn grant(tenant: &TenantId, url: &str) -> Grant {
         key: None,
         reason: "the test's partner".to_owned(),
     };
+    let key = KeySlot {
+        header: Some("Idempotency-Key".to_owned()),
+        body: None,
+        retention_seconds: 86_400,
+        stores: Stores::Success,
+        lookup: false,
+    };
     Grant {
         tenant: tenant.clone(),
         connection: CONNECTION.to_owned(),
@@ -35,6 +42,7 @@ pub(crate) fn grant(tenant: &TenantId, url: &str) -> Grant {
             route("GET", "/v1/labels", EffectClass::Read, None),
             route("POST", "/v1/labels", EffectClass::Lookup, Some("buy-label")),
             route("POST", "/v1/pickups", EffectClass::Once, Some("order-pickup")),
+            Route { key: Some(key), ..route("POST", "/v1/shipments", EffectClass::Keyed, Some("buy-shipment")) },
             route("PUT", "/v1/lanes/*/address", EffectClass::Natural, None),
         ],
         secrets: BTreeMap::new(),
@@ -49,6 +57,7 @@ pub(crate) fn business(order: &Order) -> Option<BusinessKey> {
     let (effect_type, what) = match order.class {
         Class::Lookup => ("buy-label", "label"),
         Class::Once => ("order-pickup", "pickup"),
+        Class::Keyed => ("buy-shipment", "shipment"),
         Class::Natural | Class::Inside => return None,
     };
     Some(BusinessKey { effect_type: effect_type.to_owned(), key: format!("{what}:{}", order.name()) })
@@ -59,6 +68,7 @@ pub(crate) fn change(order: &Order, url: &str) -> Option<Request> {
     let (method, path) = match order.class {
         Class::Lookup => ("POST", "/v1/labels".to_owned()),
         Class::Once => ("POST", "/v1/pickups".to_owned()),
+        Class::Keyed => ("POST", "/v1/shipments".to_owned()),
         Class::Natural => ("PUT", format!("/v1/lanes/{}/address", order.lane())),
         Class::Inside => return None,
     };

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use wharf_domain::ctx::{Actor, CallCtx};
-use wharf_domain::effect::EffectClass;
 use wharf_domain::fault::{Blame, EffectCertainty, Fault, FaultKind, Retry};
 use wharf_domain::time::Timestamp;
-use wharf_egress::ledger::{Absent, Standing};
+use wharf_egress::ledger::{Absent, Standing, Way};
 use wharf_egress::{Egress, Ledger, Request, Response, Steps};
 use wharf_queue::{Handler, Registry, Verdict};
 use wharf_store::effects::EffectRow;
@@ -99,7 +98,7 @@ impl Hands {
         match order.class {
             Class::Inside => Ok(Value::Null),
             Class::Natural => self.send(&ctx, order).await,
-            Class::Lookup | Class::Once => self.once(&ctx, order).await,
+            Class::Lookup | Class::Keyed | Class::Once => self.once(&ctx, order).await,
         }
     }
 
@@ -119,10 +118,14 @@ impl Hands {
     }
 
     async fn settle(&self, ctx: &CallCtx, order: &Order, ledger: &Ledger, row: &EffectRow) -> Result<Value, Fault> {
-        if row.class != EffectClass::Lookup {
-            let why = fault(FaultKind::OutcomeUnknown, "feeder.no-lookup", "the answer was lost");
-            ledger.park(ctx, row, &why).await?;
-            return Err(why);
+        match ledger.way_out(&partner::grant(&ctx.tenant, &self.url), row) {
+            Way::Repeat => return self.send(ctx, order).await,
+            Way::LookUp => {}
+            Way::Park(why) => {
+                ledger.park(ctx, row, &why).await?;
+                return Err(fault(FaultKind::OutcomeUnknown, "feeder.parked", &why.to_string()));
+            }
+            Way::Stuck(why) => return Err(*why),
         }
         let row = ledger.reconcile_start(ctx, row).await?;
         // A lookup is a read of its own: it must not claim the purchase's key.

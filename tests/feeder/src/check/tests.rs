@@ -49,7 +49,7 @@ fn complaint(known: Known) -> String {
 
 #[test]
 fn a_sound_history_has_no_finding() {
-    let classes = [Class::Lookup, Class::Natural, Class::Once, Class::Inside];
+    let classes = [Class::Lookup, Class::Natural, Class::Once, Class::Keyed];
     let orders = classes.iter().zip(1..).map(|(class, number)| sound(number, *class));
     let all = report(orders.chain([parked_once(5)]));
     assert!(all.is_clean(), "{all:?}");
@@ -90,6 +90,7 @@ fn twice_is_found_in_every_place() {
         (Known { follow_ups: vec![Standing::Done; 2], ..sound(1, Class::Lookup) }, "2 follow-ups"),
         (Known { effects: vec![1, 2], ..sound(1, Class::Lookup) }, "2 effects"),
         (Known { effects: vec![1, 2], ..sound(1, Class::Once) }, "2 effects"),
+        (Known { effects: vec![1, 2], ..sound(1, Class::Keyed) }, "2 effects"),
         (Known { effects: vec![1, 2], ..parked_once(1) }, "2 effects"),
         (Known { sends: BTreeMap::new(), ..sound(1, Class::Lookup) }, "no host has begun a call"),
     ] {

@@ -16,7 +16,7 @@ use wharf_feeder::proxy::Proxy;
 use wharf_feeder::siege::{Camp, Database};
 use wharf_scratch_postgres::{Server, Settings};
 
-const CLASSES: [Class; 3] = [Class::Lookup, Class::Natural, Class::Once];
+const CLASSES: [Class; 4] = [Class::Lookup, Class::Keyed, Class::Natural, Class::Once];
 
 fn name(value: impl ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
