@@ -46,7 +46,7 @@ pub struct Args {
     /// Milliseconds between two orders of a lane
     #[arg(long, default_value_t = 60)]
     pub pace_ms: u64,
-    #[arg(long, default_value_t = 2_000)]
+    #[arg(long, default_value_t = 3_000)]
     pub lease_ms: i64,
     /// How far apart two lookups that found nothing must be, in milliseconds
     #[arg(long, default_value_t = 100)]

@@ -10,7 +10,7 @@ use wharf_domain::time::Timestamp;
 use wharf_egress::ledger::{Absent, Standing, Way};
 use wharf_egress::{Egress, Ledger, Request, Response, Steps};
 use wharf_queue::{Handler, Registry, Verdict};
-use wharf_store::effects::EffectRow;
+use wharf_store::effects::{EffectRow, SEND_MARGIN_MS};
 use wharf_store::jobs::{self, Job, NewJob};
 use wharf_store::{Db, StoreError, Tx, audit};
 
@@ -186,7 +186,7 @@ impl Hands {
         self.egress.ledger().ok_or_else(|| fault(FaultKind::Unsupported, "feeder.no-ledger", "there is no ledger"))
     }
 
-    /// As every call of the host: it ends while the lease still has a fifth of its length.
+    /// As every call of the host it ends well before the lease; leases are short here, so the margin is what counts.
     fn ctx(&self, job: &Job, order: &Order) -> CallCtx {
         let now = self.db.now();
         let lease = job.lease_until.since(now).max(0);
@@ -197,7 +197,7 @@ impl Hands {
             attempt: job.attempt,
             flow: job.flow.as_ref().map(ToString::to_string),
             business: partner::business(order),
-            deadline: now.plus(lease - lease / 5),
+            deadline: now.plus(lease - (lease / 5).max(SEND_MARGIN_MS)),
             urgent: job.urgent,
             promised: None,
         }

@@ -11,7 +11,7 @@ use wharf_scratch_postgres::{Server, Settings};
 use wharf_tests::Program;
 
 const HOSTS: [(&str, &str); 3] = [("a", "0"), ("b", "600000"), ("c", "-600000")];
-const LEASE: Duration = Duration::from_secs(2);
+const LEASE: Duration = Duration::from_secs(3);
 
 struct Trio {
     camp: Camp,
