@@ -57,19 +57,6 @@ async fn an_order_that_is_open_keeps_its_jobs_however_old() {
     assert!(after >= before, "{after} of {before}");
 }
 
-#[tokio::test]
-async fn a_sweep_stops_when_its_window_closes() {
-    let house = House::new().await;
-    house.change("e1").await;
-    house.drain().await;
-    let all = done(&house).await;
-    house.clock.advance(400 * DAY);
-    // 22:13 on a Tuesday plus 400 days: a Wednesday evening.
-    let nights = r#"{"every_seconds":3600,"window":{"from":"01:00","to":"04:00"}}"#;
-    sweep(&house, serde_json::from_str(nights).expect("schedule")).await;
-    assert!(done(&house).await >= all, "one batch at most, of what was there: pulls");
-}
-
 #[test]
 fn days_that_would_remove_what_is_new_are_refused() {
     for (keep, name) in [
