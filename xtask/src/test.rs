@@ -29,9 +29,7 @@ pub(crate) fn command(args: &Args) -> Result<()> {
     // Without the host's tool there are no adapters, and without adapters half of the tests would fail twice.
     if built && summary.step("adapters", adapters::build_all) {
         summary.step("tests", || runner.run(&["--workspace"]));
-        // The points are global to a process, so these tests run without others.
-        let crash_points = ["-p", "wharf-egress", "--features", "failpoints", "--test", "it", "crash_points"];
-        summary.step("crash points", || runner.run(&crash_points));
+        summary.step("crash points", || runner.run(&CRASH_POINTS));
         let documented = crates_with_doc_tests()?;
         if runner == Runner::Nextest && !documented.is_empty() {
             summary.step("doc tests", || doc_tests(&documented));
@@ -41,6 +39,21 @@ pub(crate) fn command(args: &Args) -> Result<()> {
     run::pause()?;
     summary.close()
 }
+
+/// The points are global to a process, so these tests run without others.
+const CRASH_POINTS: [&str; 11] = [
+    "-p",
+    "wharf-egress",
+    "-p",
+    "wharf-feeder",
+    "--features",
+    "wharf-egress/failpoints,wharf-feeder/failpoints",
+    "--test",
+    "it",
+    "--",
+    "crash_points::cp",
+    "crash_points::inside",
+];
 
 fn one_room(runner: Runner, room: &str) -> Result<()> {
     let package = match room {

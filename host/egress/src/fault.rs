@@ -119,7 +119,9 @@ pub(crate) fn store(err: &StoreError) -> Fault {
     };
     let fault = Fault::new(kind, code, err.to_string(), Blame::Host);
     match err {
-        StoreError::Moved { .. } => fault.with_retry(Retry::Later { after_ms: None }),
+        // With a lease that is lost this verdict is refused anyway. With one that is too short for a send, the next
+        // attempt has a whole one.
+        StoreError::Moved { .. } | StoreError::LostLease { .. } => fault.with_retry(Retry::Later { after_ms: None }),
         _ => fault,
     }
 }

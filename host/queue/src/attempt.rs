@@ -47,7 +47,9 @@ impl Shared {
             kind = %job.kind,
             attempt = job.attempt,
         );
-        self.attempt_inner(Arc::new(job)).instrument(span).await;
+        let claim = (job.id, job.fence);
+        Arc::clone(&self).attempt_inner(Arc::new(job)).instrument(span).await;
+        self.mine().remove(&claim);
     }
 
     async fn attempt_inner(self: Arc<Self>, job: Arc<Job>) {
@@ -98,6 +100,9 @@ impl Shared {
             }
             _ => self.store(handler.clone(), job, verdict, &finish).await,
         };
+        // It is on disk that the job has ended, and this host has not heard so.
+        #[cfg(feature = "failpoints")]
+        fail::fail_point!("cp13_finish_committed");
         let not_stored = match first {
             Ok(()) => return self.report(job, &finish, claimed),
             Err(NotStored::Store(StoreError::LostLease { .. })) => {

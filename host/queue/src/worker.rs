@@ -1,6 +1,8 @@
 //! The loop that claims and runs jobs, and its graceful end.
 
-use std::sync::{Arc, Mutex as StdMutex};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rand::SeedableRng;
@@ -8,6 +10,7 @@ use rand::rngs::SmallRng;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use wharf_domain::ids::JobId;
 use wharf_store::jobs::{self, Claimer, Job};
 use wharf_store::{Db, StoreError};
 
@@ -65,7 +68,7 @@ pub trait Watch: Send + Sync {
 }
 
 /// Runs the jobs of one database.
-pub struct Worker(Arc<Shared>);
+pub struct Worker(pub(crate) Arc<Shared>);
 
 /// What every attempt needs.
 pub(crate) struct Shared {
@@ -78,6 +81,10 @@ pub(crate) struct Shared {
     pub(crate) finisher: Finisher,
     pub(crate) watch: Option<Arc<dyn Watch>>,
     claimer: Mutex<Claimer>,
+    /// What was claimed here and is not seen through, with its fence.
+    mine: StdMutex<BTreeSet<(JobId, i64)>>,
+    /// The database may hold leases for this worker that it never heard of.
+    in_doubt: AtomicBool,
     /// Drops running handlers: the drain took too long.
     pub(crate) stop_now: CancellationToken,
 }
@@ -93,7 +100,21 @@ impl Worker {
         let (tracker, stop_now) = (TaskTracker::new(), CancellationToken::new());
         let (leases, finisher) = (Arc::new(Leases::default()), Finisher::default());
         let claimer = Mutex::new(Claimer::new(config.name.clone(), config.lease_ms));
-        Self(Arc::new(Shared { db, registry, config, rng, tracker, leases, finisher, watch, claimer, stop_now }))
+        let (mine, in_doubt) = (StdMutex::default(), AtomicBool::new(false));
+        Self(Arc::new(Shared {
+            db,
+            registry,
+            config,
+            rng,
+            tracker,
+            leases,
+            finisher,
+            watch,
+            claimer,
+            mine,
+            in_doubt,
+            stop_now,
+        }))
     }
 
     /// Runs until `shutdown`: then claims nothing more, waits for running jobs up to `drain_ms`, drops the rest and
@@ -209,8 +230,7 @@ impl Shared {
     }
 
     async fn claim(&self, limit: usize, ordinary: usize) -> Vec<Job> {
-        let claim = async { self.claimer.lock().await.claim(&self.db, limit, ordinary).await };
-        match Box::pin(claim).await {
+        match Box::pin(self.try_claim(limit, ordinary)).await {
             Ok(jobs) => jobs,
             // Another host was at the same rows; the next look is soon.
             Err(StoreError::Conflict) => Vec::new(),
@@ -221,6 +241,37 @@ impl Shared {
         }
     }
 
+    async fn try_claim(&self, limit: usize, ordinary: usize) -> Result<Vec<Job>, StoreError> {
+        // Held to the end: nothing else is claimed while what is not `mine` is given back.
+        let mut claimer = self.claimer.lock().await;
+        if self.in_doubt.load(Ordering::Relaxed) {
+            let mine: Vec<JobId> = self.mine().iter().map(|(id, _)| *id).collect();
+            let unheard = jobs::release(&self.db, &self.config.name, &mine).await?;
+            self.in_doubt.store(false, Ordering::Relaxed);
+            if unheard > 0 {
+                tracing::info!("gave {unheard} leases back that a claim left behind without an answer");
+            }
+        }
+        let claimed = claimer.claim(&self.db, limit, ordinary).await;
+        match &claimed {
+            Ok(jobs) => self.mine().extend(jobs.iter().map(|job| (job.id, job.fence))),
+            // Nothing was stored.
+            Err(StoreError::Conflict | StoreError::RolledBack) => {}
+            Err(_) => self.claim_in_doubt(),
+        }
+        claimed
+    }
+
+    /// A claim may have been stored, and what it claimed is not known: the next one gives it back first.
+    pub(crate) fn claim_in_doubt(&self) {
+        self.in_doubt.store(true, Ordering::Relaxed);
+    }
+
+    /// What was claimed here and is not seen through.
+    pub(crate) fn mine(&self) -> MutexGuard<'_, BTreeSet<(JobId, i64)>> {
+        self.mine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn wind_down(&self) {
         self.tracker.close();
         let drain = Duration::from_millis(self.config.drain_ms);
@@ -229,7 +280,7 @@ impl Shared {
             self.stop_now.cancel();
             self.tracker.wait().await;
         }
-        match jobs::release(&self.db, &self.config.name).await {
+        match jobs::release(&self.db, &self.config.name, &[]).await {
             Ok(0) => {}
             Ok(left) => tracing::info!("gave {left} leases of `{}` back", self.config.name),
             Err(err) => tracing::error!("failed to give leases back; they will run out: {err}"),

@@ -13,7 +13,8 @@ use wharf_scratch_postgres::{Database, Server};
 
 use crate::db::Db;
 use crate::error::StoreError;
-use crate::sql::query;
+use crate::row::Cols;
+use crate::sql::{Engine, query};
 
 pub(crate) const START: i64 = 1_700_000_000_000;
 
@@ -117,6 +118,23 @@ impl House {
 
     pub(crate) async fn open_again(&self) -> Result<Db, StoreError> {
         open(&self.place, &self.clock, &self.ids).await
+    }
+
+    /// Returns when no transaction is open: PostgreSQL hears a moment later that one was dropped, and its locks are
+    /// there until then.
+    pub(crate) async fn at_rest(&self) {
+        if self.db.engine() == Engine::Sqlite {
+            return;
+        }
+        let open = "SELECT count(*) AS open FROM pg_stat_activity WHERE datname = current_database() \
+                    AND pid <> pg_backend_pid() AND state LIKE 'idle in transaction%'";
+        loop {
+            let row = query(open).fetch_one(self.db.reader()).await.expect("activity");
+            if Cols(&row).int("open").expect("a number") == 0 {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
     }
 
     /// Runs a statement that no function of this crate would.

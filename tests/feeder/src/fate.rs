@@ -1,7 +1,7 @@
 //! Dying at a chosen moment: `kill -9` by one's own hand, between two steps.
 //!
-//! The points have the numbers of the table of crash points; those that lie inside the host's own transactions are not
-//! here, a random kill finds them.
+//! The points have the numbers of the table of crash points. Some lie between this program's own steps; those inside the
+//! host's transactions are named in the host and only compiled with the feature `failpoints`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -26,12 +26,21 @@ pub enum Point {
     /// The work has begun, nothing is written down about the call.
     #[value(name = "cp02")]
     BeforeCall,
+    /// The intent is in a transaction that is not committed.
+    #[value(name = "cp03")]
+    IntentNotCommitted,
     /// The order is on disk, whoever offered it has no answer.
     #[value(name = "cp04")]
     Accepted,
+    /// The intent is on disk, the call is not written down as being sent.
+    #[value(name = "cp05")]
+    IntentCommitted,
     /// The call is written down as being sent, no byte has left.
     #[value(name = "cp06")]
     BeforeConnect,
+    /// One byte of the request has left.
+    #[value(name = "cp08")]
+    PartWritten,
     /// The request is with the partner, its answer is on the way.
     #[value(name = "cp09")]
     Asked,
@@ -44,7 +53,39 @@ pub enum Point {
     /// The work is done, the job does not say so.
     #[value(name = "cp12")]
     Worked,
+    /// The job says so, and the host has not heard.
+    #[value(name = "cp13")]
+    FinishCommitted,
+    /// It is on disk that a lookup has begun, and the partner is not asked.
+    #[value(name = "cp15-started")]
+    LookupStarted,
+    /// The lookup has found it, and that is not on disk.
+    #[value(name = "cp15-found")]
+    FoundNotCommitted,
+    /// The answer is here, and there was no space to write it down.
+    #[value(name = "cp20")]
+    NoSpace,
 }
+
+impl Point {
+    /// The point's name inside the host and what happens there; `None` for a point of this program.
+    pub fn inside(self) -> Option<(&'static str, &'static str)> {
+        Some(match self {
+            Self::IntentNotCommitted => ("cp03_intent_not_committed", LATE_DEATH),
+            Self::IntentCommitted => ("cp05_intent_committed", LATE_DEATH),
+            Self::PartWritten => ("cp08_part_written", "1*return->panic(failpoint)"),
+            Self::FinishCommitted => ("cp13_finish_committed", LATE_DEATH),
+            Self::LookupStarted => ("cp15_reconcile_started", LATE_DEATH),
+            Self::FoundNotCommitted => ("cp15_found_not_committed", LATE_DEATH),
+            // The host lives to see it; whoever hears of it dies.
+            Self::NoSpace => ("cp20_disk_full", "return"),
+            _ => return None,
+        })
+    }
+}
+
+/// Dies the third time, like [`LAST`]. The panic never gets anywhere.
+const LATE_DEATH: &str = "2*off->panic(failpoint)";
 
 /// Which time a point is passed is the last one: the host is well under way by then.
 const LAST: u32 = 3;
@@ -58,19 +99,64 @@ pub(crate) struct Fate {
     history: Arc<Writer>,
 }
 
+tokio::task_local! {
+    /// The name of the order the task works on, for the points that are not told.
+    static ORDER: String;
+}
+
 impl Fate {
-    pub(crate) fn new(point: Option<Point>, history: Arc<Writer>) -> Self {
-        Self { point, passed: AtomicU32::new(0), history }
+    /// Fails when the point is one inside the host and this program was built without them.
+    pub(crate) fn new(point: Option<Point>, history: Arc<Writer>) -> anyhow::Result<Self> {
+        if let Some((name, actions)) = point.and_then(Point::inside) {
+            arm(name, actions)?;
+            die_of_panics(point, Arc::clone(&history));
+        }
+        Ok(Self { point, passed: AtomicU32::new(0), history })
     }
 
     /// Ends the process when this is its point, with a line that names the order.
     pub(crate) fn pass(&self, point: Point, order: &str) {
         if self.point == Some(point) && self.passed.fetch_add(1, Ordering::SeqCst) + 1 == LAST {
-            // Without its line the test fails, which is all there is to do about it.
-            let _written = self.history.write(&Line::Died { order: order.to_owned(), point });
-            let _sent = kill_process(getpid(), Signal::KILL);
+            die(&self.history, point, Some(order.to_owned()));
         }
     }
+
+    /// Ends the process at the first outcome that could not be stored, when that is its point.
+    pub(crate) fn not_stored(&self, order: &str) {
+        if self.point == Some(Point::NoSpace) {
+            die(&self.history, Point::NoSpace, Some(order.to_owned()));
+        }
+    }
+}
+
+/// Does the work in the name of an order.
+pub(crate) async fn in_the_name_of<T>(order: String, work: impl Future<Output = T>) -> T {
+    ORDER.scope(order, work).await
+}
+
+fn die(history: &Writer, point: Point, order: Option<String>) {
+    // Without its line the test fails, which is all there is to do about it.
+    let _written = history.write(&Line::Died { order, point });
+    let _sent = kill_process(getpid(), Signal::KILL);
+}
+
+#[cfg(feature = "failpoints")]
+fn arm(name: &str, actions: &str) -> anyhow::Result<()> {
+    fail::cfg(name, actions).map_err(|error| anyhow::anyhow!("the point `{name}`: {error}"))
+}
+
+#[cfg(not(feature = "failpoints"))]
+fn arm(name: &str, _actions: &str) -> anyhow::Result<()> {
+    anyhow::bail!("this program has no point `{name}`: build it with the feature `failpoints`")
+}
+
+/// A panic of a point ends the process before anything is unwound.
+fn die_of_panics(point: Option<Point>, history: Arc<Writer>) {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| match (panic.payload_as_str(), point) {
+        (Some("failpoint"), Some(point)) => die(&history, point, ORDER.try_with(Clone::clone).ok()),
+        _ => usual(panic),
+    }));
 }
 
 /// The real wire with the points that lie on it.

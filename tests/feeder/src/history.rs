@@ -30,8 +30,8 @@ pub enum Line {
     Send { order: String, fence: i64 },
     /// It ended.
     Heard { order: String, fence: i64, said: Said },
-    /// The host ends itself while it works on this order.
-    Died { order: String, point: Point },
+    /// The host ends itself while it works on this order; absent where the point does not know it.
+    Died { order: Option<String>, point: Point },
 }
 
 /// What a call that ended says about its effect.

@@ -113,7 +113,7 @@ pub async fn run(args: Args) -> Result<()> {
         ..EgressConfig::default()
     };
     let live = Live::new(&config).context("failed to start TLS")?;
-    let fate = Arc::new(Fate::new(args.die_at, Arc::clone(&history)));
+    let fate = Arc::new(Fate::new(args.die_at, Arc::clone(&history))?);
     let wire = Doomed { live, fate: Arc::clone(&fate) };
     let hands = Hands {
         db: db.clone(),

@@ -14,7 +14,7 @@ use wharf_store::effects::{EffectRow, SEND_MARGIN_MS};
 use wharf_store::jobs::{self, Job, NewJob};
 use wharf_store::{Db, StoreError, Tx, audit};
 
-use crate::fate::{Fate, Point};
+use crate::fate::{Fate, Point, in_the_name_of};
 use crate::history::{Line, Said, Writer};
 use crate::order::{Class, Order};
 use crate::partner::{self, CONNECTION};
@@ -55,7 +55,7 @@ impl Handler for Orders {
             }
         };
         self.0.fate.pass(Point::Claimed, &order.name());
-        let result = self.0.carry_out(job, &order).await;
+        let result = in_the_name_of(order.name(), self.0.carry_out(job, &order)).await;
         self.0.fate.pass(Point::Worked, &order.name());
         match result {
             Ok(value) => Verdict::Done(value),
@@ -160,7 +160,10 @@ impl Hands {
         self.fate.pass(Point::BeforeCall, &name);
         self.write(&Line::Send { order: name.clone(), fence })?;
         let result = self.ask(ctx, request).await;
-        self.fate.pass(Point::Recorded, &name);
+        match &result {
+            Err(fault) if fault.code == "egress.unrecorded" => self.fate.not_stored(&name),
+            _ => self.fate.pass(Point::Recorded, &name),
+        }
         let said = said(&result);
         self.write(&Line::Heard { order: name, fence, said })?;
         match (result, said) {

@@ -105,7 +105,7 @@ impl House {
 
     /// The worker died; the next one has the job, under a higher fence.
     pub(crate) async fn next_attempt(&self) -> Job {
-        jobs::release(&self.db, WORKER).await.expect("release");
+        jobs::release(&self.db, WORKER, &[]).await.expect("release");
         self.claim().await
     }
 

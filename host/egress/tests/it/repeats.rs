@@ -220,6 +220,7 @@ async fn cp14_no_send_outlasts_its_lease() {
     ctx.deadline = house.clock.now().plus(10_000);
     let fault = house.send(&grant, &ctx, post(&grant, "/buy", "{}")).await.expect_err("too long");
     assert_eq!((fault.code.as_str(), fault.effect), ("egress.lease-lost", EffectCertainty::None));
+    assert!(fault.retryable(), "the next attempt has a whole lease");
     assert_eq!((partner.connections(), house.state(&job.id).await), (0, EffectState::Intent));
     ctx.deadline = house.clock.now().plus(2_000);
     house.send(&grant, &ctx, post(&grant, "/buy", "{}")).await.expect("it fits");

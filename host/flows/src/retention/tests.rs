@@ -57,6 +57,43 @@ async fn an_order_that_is_open_keeps_its_jobs_however_old() {
     assert!(after >= before, "{after} of {before}");
 }
 
+/// Finished jobs of no flow, more than two batches of them.
+async fn many_old(house: &House) -> u64 {
+    let count = u64::from(wharf_store::retention::BATCH) * 2 + 500;
+    let tenant = wharf_domain::ids::TenantId::host();
+    let mut tx = house.db.begin().await.expect("begin");
+    for _ in 0..count {
+        let job = jobs::NewJob::unordered(tenant.clone(), "quick", json!({}));
+        jobs::enqueue(&mut tx, &actor(), &job).await.expect("enqueue");
+    }
+    tx.commit().await.expect("commit");
+    let mut claimer = jobs::Claimer::new("w", 60_000);
+    loop {
+        let claimed = claimer.claim(&house.db, 500, 500).await.expect("claim");
+        if claimed.is_empty() {
+            return count;
+        }
+        let mut tx = house.db.begin().await.expect("begin");
+        jobs::finish_done(&mut tx, &claimed.iter().collect::<Vec<_>>()).await.expect("done");
+        tx.commit().await.expect("commit");
+    }
+}
+
+#[tokio::test]
+async fn a_sweep_stops_when_its_window_closes() {
+    let house = House::new().await;
+    let all = many_old(&house).await;
+    assert_eq!(done(&house).await, all);
+    house.clock.advance(400 * DAY);
+    // It is a Wednesday evening: the window closed while the first batch was removed.
+    let nights = r#"{"every_seconds":3600,"window":{"from":"01:00","to":"04:00"}}"#;
+    sweep(&house, serde_json::from_str(nights).expect("schedule")).await;
+    let batch = u64::from(wharf_store::retention::BATCH);
+    assert_eq!(done(&house).await, all - batch + 1, "one batch is gone, and the sweep itself is done");
+    sweep(&house, always()).await;
+    assert_eq!(done(&house).await, 2, "both sweeps are left");
+}
+
 #[test]
 fn days_that_would_remove_what_is_new_are_refused() {
     for (keep, name) in [

@@ -10,7 +10,7 @@ use wharf_store::jobs::Job;
 use wharf_store::{StoreError, Tx, exceptions, flows};
 
 use super::apply::resumes;
-use super::{Advancing, MOST_FOLLOWERS, Runner, STOPPED, actor, own_fault, unreadable, wait_for_resume};
+use super::{Advancing, MOST_FOLLOWERS, Runner, STOPPED, actor, own_fault, switched_off, unreadable, wait_for_resume};
 use crate::order_release;
 
 /// The action that applies a parked event once more.
@@ -27,7 +27,7 @@ impl Handler for Advance {
             Err(fault) => return Verdict::Park(fault),
         };
         if self.0.ports.order_release(&job.tenant).is_none() {
-            return Verdict::Cancelled(format!("order release is switched off for `{}`", job.tenant));
+            return switched_off(&job.tenant, self.0.db.now());
         }
         match flows::get(&self.0.db, &job.tenant, order_release::KIND, &key).await {
             Ok(Some(row)) if row.status == STOPPED && !resumes(&advancing.event) => wait_for_resume(self.0.db.now()),

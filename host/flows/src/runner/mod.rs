@@ -120,6 +120,13 @@ fn wait_for_resume(now: Timestamp) -> Verdict {
     Verdict::Snooze { until: now.plus(STOPPED_WAIT_MS), reason: "its flow is stopped".to_owned() }
 }
 
+/// What an event of a tenant does whose order release is off in this host's file: it waits. Another host may have it on,
+/// or this one tomorrow; a fact that was accepted is not forgotten because of a setting.
+fn switched_off(tenant: &TenantId, now: Timestamp) -> Verdict {
+    let reason = format!("order release is switched off for `{tenant}` on this host");
+    Verdict::Snooze { until: now.plus(STOPPED_WAIT_MS), reason }
+}
+
 /// The payload of `flow.advance`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

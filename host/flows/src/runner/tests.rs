@@ -423,6 +423,24 @@ async fn a_tenant_without_order_release_starts_nothing_and_finishes_what_is_unde
     house.at_rest().await;
 }
 
+/// With several hosts the file of one of them may know better; and who switches it on again finds what came meanwhile.
+#[tokio::test]
+async fn an_event_waits_while_order_release_is_switched_off() {
+    let house = House::new().await;
+    house.change("e1").await;
+    house.drain().await;
+    house.outside.set_policy(None);
+    house.tell(Event::ErpChanged { kind: ErpEventKind::OrderCancelled }).await;
+    house.drain().await;
+    let waiting = house.jobs(ADVANCE).await.into_iter().filter(|job| job.state != JobState::Done).count();
+    assert_eq!(waiting, 1, "it is neither applied nor forgotten");
+    house.outside.set_policy(Some(examples::policy()));
+    house.clock.advance(60_000);
+    house.drain().await;
+    house.at_rest().await;
+    assert!(house.jobs(ADVANCE).await.iter().all(|job| job.state == JobState::Done));
+}
+
 #[tokio::test]
 async fn an_event_nobody_can_read_is_parked_and_a_person_is_told() {
     let house = House::new().await;

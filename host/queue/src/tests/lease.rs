@@ -159,3 +159,24 @@ async fn a_job_whose_attempts_all_vanished_is_parked_without_running_again() {
     assert_eq!(house.settled(&id).await, 1, "the handler was told");
     assert_eq!(house.row(&id).await.fault.expect("fault").code, "queue.attempts-lost");
 }
+
+/// The connection died at the commit of a claim: what it claimed is given back by the next one, not a lease later, and
+/// what runs here is left alone.
+#[tokio::test]
+async fn what_a_claim_without_an_answer_has_claimed_is_given_back_at_once() {
+    let house = House::new().await;
+    let (unheard, other) = (house.enqueue(job("a", json!(1))).await, house.enqueue(job("b", json!(2))).await);
+    let handler = Scripted::new([]);
+    let worker = house.worker("w", &handler);
+    let claimed = jobs::Claimer::new("w", LEASE).claim(&house.db, 1, 1).await.expect("claim");
+    assert_eq!(claimed.iter().map(|job| job.id).collect::<Vec<_>>(), [unheard]);
+    assert_eq!(worker.drain_once().await, 1, "only the other one: nobody said that anything is in doubt");
+    worker.0.claim_in_doubt();
+    assert_eq!(worker.drain_once().await, 1);
+    for id in [unheard, other] {
+        assert_eq!(house.row(&id).await.state, JobState::Done);
+    }
+    assert_eq!(house.outcomes(&unheard).await, ["released", "done"]);
+    assert_eq!(house.row(&unheard).await.attempt, 1, "nothing ran, so nothing counts");
+    assert!(worker.0.mine().is_empty());
+}

@@ -9,6 +9,9 @@ mod adapter_inspect;
 mod api_client;
 mod backup;
 mod doctor;
+mod effects_decide;
+mod effects_list;
+mod effects_show;
 mod jobs_cancel;
 mod jobs_list;
 mod jobs_replay;
@@ -61,6 +64,9 @@ enum Command {
     /// Looks at jobs and moves them
     #[command(subcommand)]
     Jobs(Jobs),
+    /// Looks at outside changes nobody knows the outcome of, and decides about them
+    #[command(subcommand)]
+    Effects(Effects),
     /// Works on adapter files, offline
     #[command(subcommand)]
     Adapter(Adapter),
@@ -89,6 +95,24 @@ enum Jobs {
     Replay(jobs_replay::Args),
     /// Gives up on a job that waits or is parked
     Cancel(jobs_cancel::Args),
+}
+
+#[derive(Debug, Subcommand)]
+enum Effects {
+    /// Lists what is in doubt, the longest in doubt first
+    List(effects_list::Args),
+    /// Shows one effect with everything that was learnt about it
+    Show(effects_show::Args),
+    /// It happened: you found it at the partner
+    Happened(effects_decide::Happened),
+    /// It did not happen: send it again, above the configured worth once somebody else has approved
+    Resend(effects_decide::About),
+    /// Approves a second send that somebody else asked for
+    Approve(effects_decide::About),
+    /// Gives it up: it is not sent again and not looked for
+    Abandon(effects_decide::About),
+    /// Another effect undid it
+    Compensate(effects_decide::Compensated),
 }
 
 #[derive(Debug, Subcommand)]
@@ -133,6 +157,13 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Jobs(Jobs::Show(args)) => jobs_show::run(&args),
         Command::Jobs(Jobs::Replay(args)) => jobs_replay::run(&args),
         Command::Jobs(Jobs::Cancel(args)) => jobs_cancel::run(&args),
+        Command::Effects(Effects::List(args)) => effects_list::run(&args),
+        Command::Effects(Effects::Show(args)) => effects_show::run(&args),
+        Command::Effects(Effects::Happened(args)) => effects_decide::happened(&args),
+        Command::Effects(Effects::Resend(args)) => effects_decide::resend(&args),
+        Command::Effects(Effects::Approve(args)) => effects_decide::approve(&args),
+        Command::Effects(Effects::Abandon(args)) => effects_decide::abandon(&args),
+        Command::Effects(Effects::Compensate(args)) => effects_decide::compensate(&args),
         Command::Adapter(Adapter::Build(args)) => adapter_build::run(&args),
         Command::Adapter(Adapter::Inspect(args)) => adapter_inspect::run(&args),
         Command::Adapter(Adapter::Call(args)) => on_runtime(adapter_call::run(args)),

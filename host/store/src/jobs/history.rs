@@ -79,7 +79,8 @@ impl History {
         let mut tx = self.house.db.begin().await.expect("begin");
         let enqueued = enqueue(&mut tx, &actor(), &job).await.expect("enqueue");
         if self.rng.random_bool(0.1) {
-            return; // died before the commit: nobody was told that it was accepted
+            drop(tx); // died before the commit: nobody was told that it was accepted
+            return self.house.at_rest().await;
         }
         tx.commit().await.expect("commit");
         let lane = (of.to_owned(), lane.to_owned());
@@ -175,7 +176,8 @@ impl History {
         let mut tx = self.house.db.begin().await.expect("begin");
         let ended = finish(&mut tx, &actor(), &job, &how).await;
         if self.rng.random_bool(0.1) {
-            return; // died before the commit
+            drop(tx); // died before the commit
+            return self.house.at_rest().await;
         }
         if !self.is_current(&job) {
             assert!(matches!(ended, Err(StoreError::LostLease { .. })), "{ended:?} of a lost lease");
@@ -202,7 +204,7 @@ impl History {
 
     async fn release(&mut self) {
         let worker = WORKERS[self.rng.random_range(0..2)];
-        let released = release(&self.house.db, worker).await.expect("release");
+        let released = release(&self.house.db, worker, &[]).await.expect("release");
         let now = self.house.db.now();
         let mut expected = 0;
         for known in self.known.values_mut().filter(|k| k.state == JobState::Running && k.worker == worker) {

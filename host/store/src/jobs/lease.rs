@@ -27,28 +27,27 @@ pub async fn heartbeat(db: &Db, jobs: &[&Job], lease_ms: i64) -> Result<Vec<JobI
     kept.iter().map(|row| Cols(row).job("id")).collect()
 }
 
-/// Gives every lease of `worker` back, for a graceful stop: the jobs are ready again at once, their attempt is not
-/// counted, and the fence moves so that a late result is refused. Returns how many.
-pub async fn release(db: &Db, worker: &str) -> Result<u64, StoreError> {
+static LOG_RELEASE: Text = Text::new(
+    "INSERT INTO job_attempt (job, tenant, fence, attempt, worker, started_at, finished_at, outcome) \
+     SELECT id, tenant, fence, attempt, worker, started_at, $3, 'released' FROM job \
+     WHERE state = 'running' AND worker = $2 AND id NOT IN (SELECT e.value ->> 0 FROM {each}) ON CONFLICT DO NOTHING",
+);
+
+static RELEASE: Text = Text::new(
+    "UPDATE job SET state = 'ready', fence = fence + 1, attempt = attempt - 1, worker = NULL, lease_until = NULL, \
+     started_at = NULL, run_at = $3, updated_at = $3 \
+     WHERE state = 'running' AND worker = $2 AND id NOT IN (SELECT e.value ->> 0 FROM {each})",
+);
+
+/// Gives the leases of `worker` back, but those of the jobs in `but`: the others are ready again at once, their attempt
+/// is not counted, and the fence moves so that a late result is refused. For a graceful stop, and after a claim nobody
+/// knows the end of. Returns how many.
+pub async fn release(db: &Db, worker: &str, but: &[JobId]) -> Result<u64, StoreError> {
     let mut tx = db.begin().await?;
     let now = tx.now().millis();
-    query(
-        "INSERT INTO job_attempt (job, tenant, fence, attempt, worker, started_at, finished_at, outcome) \
-         SELECT id, tenant, fence, attempt, worker, started_at, $2, 'released' FROM job \
-         WHERE state = 'running' AND worker = $1 ON CONFLICT DO NOTHING",
-    )
-    .bind(worker)
-    .bind(now)
-    .execute(tx.conn())
-    .await?;
-    let released = query(
-        "UPDATE job SET state = 'ready', fence = fence + 1, attempt = attempt - 1, worker = NULL, lease_until = NULL, \
-         started_at = NULL, run_at = $2, updated_at = $2 WHERE state = 'running' AND worker = $1",
-    )
-    .bind(worker)
-    .bind(now)
-    .execute(tx.conn())
-    .await?;
+    let but = json(&but.iter().map(|id| [id.to_string()]).collect::<Vec<_>>())?;
+    query(&LOG_RELEASE).bind(but.clone()).bind(worker).bind(now).execute(tx.conn()).await?;
+    let released = query(&RELEASE).bind(but).bind(worker).bind(now).execute(tx.conn()).await?;
     if released > 0 {
         tx.mark_enqueued();
     }

@@ -123,7 +123,7 @@ both! {
         seed(&house, &["t/a", "t/b"]).await;
         let first = claimed(&house, 1).await.remove(0);
         let other = claim(&house.db, "w2", LEASE, 1).await.expect("claim").remove(0);
-        assert_eq!(release(&house.db, "w").await.expect("release"), 1);
+        assert_eq!(release(&house.db, "w", &[]).await.expect("release"), 1);
         let late = end(&house, &first, Finish::Done).await.expect_err("released");
         assert!(matches!(late, StoreError::LostLease { .. }), "{late}");
         let again = claimed(&house, 9).await;
