@@ -55,7 +55,7 @@ impl Handler for Orders {
             }
         };
         self.0.fate.pass(Point::Claimed, &order.name());
-        let result = in_the_name_of(order.name(), self.0.carry_out(job, &order)).await;
+        let result = Box::pin(in_the_name_of(order.name(), self.0.carry_out(job, &order))).await;
         self.0.fate.pass(Point::Worked, &order.name());
         match result {
             Ok(value) => Verdict::Done(value),
