@@ -71,14 +71,16 @@ pub(super) const ROWS: &[Row] = &[
 
 /// Single claims of 8 jobs, timed one by one.
 pub(super) const CLAIMS: &[Row] = &[
-    postgres("nothing else waits", "claims=1000"),
-    postgres("100,000 wait", "claims=1000,waiting=100000"),
-    postgres("1,000,000 wait", "claims=1000,waiting=1000000"),
-    postgres("1,000,000 of 10,000 tenants wait", "claims=1000,waiting=1000000,tenants=10000"),
-    sqlite("nothing else waits", "claims=1000"),
-    sqlite("100,000 wait", "claims=1000,waiting=100000"),
-    sqlite("1,000,000 wait", "claims=1000,waiting=1000000"),
-    sqlite("1,000,000 of 10,000 tenants wait", "claims=1000,waiting=1000000,tenants=10000"),
+    postgres("nothing else waits", "claims=5000"),
+    postgres("100,000 wait", "claims=5000,waiting=100000"),
+    postgres("1,000,000 wait", "claims=5000,waiting=1000000"),
+    postgres("nothing else of 10,000 tenants waits", "claims=5000,tenants=10000"),
+    postgres("1,000,000 of 10,000 tenants wait", "claims=5000,waiting=1000000,tenants=10000"),
+    sqlite("nothing else waits", "claims=5000"),
+    sqlite("100,000 wait", "claims=5000,waiting=100000"),
+    sqlite("1,000,000 wait", "claims=5000,waiting=1000000"),
+    sqlite("nothing else of 10,000 tenants waits", "claims=5000,tenants=10000"),
+    sqlite("1,000,000 of 10,000 tenants wait", "claims=5000,waiting=1000000,tenants=10000"),
 ];
 
 /// The programs, built and installed.
