@@ -122,9 +122,11 @@ async fn p2_cp_07_08_09_a_request_is_cut_after_exactly_so_many_bytes() -> Result
             camp.see_through("a")?;
             let report = camp.verdict().await.with_context(|| format!("{class:?} cut after {bytes} bytes"))?;
             ensure!(report.done > 0, "{class:?} cut after {bytes} bytes: {report:?}");
-            // The host cannot tell how far a byte came that has left it.
+            // The host cannot tell how far a byte came that has left it. A label that was cut off three times is given
+            // up, too: the verdict has held that against the number of its sends.
             let doubtful = class == Class::Once && bytes < 100_000;
-            ensure!((report.parked > 0) == doubtful, "{class:?} cut after {bytes} bytes: {report:?}");
+            let given_up = class == Class::Lookup && bytes < 100_000;
+            ensure!((report.parked > 0) == doubtful || given_up, "{class:?} cut after {bytes} bytes: {report:?}");
         }
     }
     Ok(())
