@@ -5,7 +5,8 @@ use wharf_sandbox::{Limits, Sandbox, SandboxConfig};
 use crate::guest;
 
 fn sandbox(dir: &std::path::Path) -> Sandbox {
-    let config = SandboxConfig { limits: Limits::default(), cache_dir: Some(dir.to_owned()), threads: 1 };
+    let config =
+        SandboxConfig { limits: Limits::default(), cache_dir: Some(dir.to_owned()), threads: 1, compiler: None };
     Sandbox::new(config).expect("sandbox")
 }
 

@@ -24,6 +24,19 @@ pub enum EffectClass {
     Once,
 }
 
+impl EffectClass {
+    /// As a manifest writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Natural => "natural",
+            Self::Keyed => "keyed",
+            Self::Lookup => "lookup",
+            Self::Once => "once",
+        }
+    }
+}
+
 /// Where one effect stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -13,6 +13,7 @@ pub mod manifest;
 pub mod money;
 pub mod order;
 pub mod port;
+pub mod quarantine;
 pub mod rate;
 pub mod schedule;
 pub mod shipment;

@@ -1,8 +1,9 @@
 //! Compiled adapters on disk. The name is the component's digest plus a hash of everything that decides compatibility,
 //! so a new engine version or setting never meets an old artifact.
 //!
-//! Loading machine code trusts its bytes completely. Only files this host wrote into its own cache folder are loaded;
-//! input that already is compiled code is refused before it gets here.
+//! Loading machine code trusts its bytes completely. Only what this host's own compiler made is loaded: straight from
+//! it, or from the cache folder only this host writes; input that already is compiled code is refused before it gets
+//! here.
 
 use std::hash::{Hash, Hasher};
 use std::io::Write;
@@ -25,27 +26,27 @@ impl ArtifactCache {
         Ok(Self { dir: dir.to_owned() })
     }
 
-    /// The compiled component, from the cache when it is there.
-    pub(crate) fn load_or_compile(
-        &self,
-        engine: &Engine,
-        digest: &Digest,
-        bytes: &[u8],
-    ) -> wasmtime::Result<Component> {
+    /// The compiled component, when it is there and whole.
+    pub(crate) fn load(&self, engine: &Engine, digest: &Digest) -> Option<Component> {
         let path = self.path(engine, digest);
-        if path.exists() {
-            match deserialize(engine, &path) {
-                Ok(component) => return Ok(component),
-                // A cut file (disk full, power loss) is not fatal: compile again and replace it.
-                Err(e) => {
-                    tracing::warn!(file = %path.display(), error = %e, "compiled adapter unreadable; compiling again")
-                }
+        if !path.exists() {
+            return None;
+        }
+        match deserialize(engine, &path) {
+            Ok(component) => Some(component),
+            // A cut file (disk full, power loss) is not fatal: it is compiled again and replaced.
+            Err(error) => {
+                tracing::warn!(file = %path.display(), %error, "compiled adapter unreadable; compiling again");
+                None
             }
         }
-        let component = Component::from_binary(engine, bytes)?;
-        let cached = component.serialize().map_err(|e| std::io::Error::other(format!("{e:#}")));
-        if let Err(e) = cached.and_then(|compiled| self.write(&path, &compiled)) {
-            tracing::warn!(file = %path.display(), error = %e, "compiled adapter not cached");
+    }
+
+    /// Keeps what the compiler made and loads it. A full disk costs the next start a compilation, and nothing else.
+    pub(crate) fn keep(&self, engine: &Engine, digest: &Digest, code: &[u8]) -> wasmtime::Result<Component> {
+        let component = trusted(engine, code)?;
+        if let Err(error) = self.write(&self.path(engine, digest), code) {
+            tracing::warn!(%digest, %error, "compiled adapter not cached");
         }
         Ok(component)
     }
@@ -64,6 +65,13 @@ impl ArtifactCache {
         file.sync_all()?;
         std::fs::rename(&temporary, path)
     }
+}
+
+/// Machine code as the host's own compiler has just made it.
+#[expect(unsafe_code, reason = "the bytes come from this host's own compiler, over a pipe nobody else holds")]
+pub(crate) fn trusted(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: see the reason above; wasmtime itself checks version and configuration.
+    unsafe { Component::deserialize(engine, code) }
 }
 
 #[expect(

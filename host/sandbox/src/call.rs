@@ -3,30 +3,33 @@
 //! Guests run on their own small runtime because a guest that loops yields only at epoch ticks; on the host's runtime
 //! it would delay every timer and socket of every tenant.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use thiserror::Error;
 use tokio::sync::Semaphore;
 use tracing::Instrument as _;
-use wasmtime::component::{Component, Instance, InstancePre, Linker};
+use wasmtime::component::{Instance, InstancePre};
 use wasmtime::{Engine, Store, UpdateDeadline};
 use wharf_domain::ctx::CallCtx;
-use wharf_domain::fault::{Blame, Fault, FaultKind};
-use wharf_domain::ids::Digest;
-use wharf_domain::manifest::Manifest;
+use wharf_domain::fault::{Blame, Fault, FaultKind, Retry};
+use wharf_domain::ids::TenantId;
+use wharf_domain::quarantine::{Leave, STRIKES};
+use wharf_domain::time::Timestamp;
 use wharf_egress::{Grant, Steps};
 
 use crate::artifact::ArtifactCache;
+use crate::compile::Compiler;
 use crate::engine::{EngineError, TickingEngine};
 use crate::fault::{Ended, classify};
 use crate::guest::{CallState, Exceeded};
-use crate::inspect;
+use crate::install::{Adapter, Bombs};
 use crate::limits::Limits;
-use crate::manifest::{self, ManifestError};
-use crate::services::HostServices;
+use crate::notes::{Note, What};
+use crate::services::{HostServices, NoServices};
+use crate::warden::Warden;
 
 /// How to start the sandbox.
 #[derive(Debug, Clone)]
@@ -36,6 +39,8 @@ pub struct SandboxConfig {
     pub cache_dir: Option<PathBuf>,
     /// Threads guests run on.
     pub threads: usize,
+    /// Who compiles. Absent: this process does, without limits on memory and time; for files one trusts.
+    pub compiler: Option<Compiler>,
 }
 
 /// The engine, the guest runtime and the permits. One per process.
@@ -43,6 +48,9 @@ pub struct Sandbox {
     engine: TickingEngine,
     limits: Arc<Limits>,
     cache: Option<ArtifactCache>,
+    compiler: Option<Compiler>,
+    bombs: Bombs,
+    warden: Warden,
     permits: Semaphore,
     runtime: GuestRuntime,
 }
@@ -58,43 +66,6 @@ impl Drop for GuestRuntime {
     }
 }
 
-/// A component that passed loading: linked against exactly what it imports.
-pub struct Adapter {
-    pub name: String,
-    pub version: String,
-    pub digest: Digest,
-    pub manifest: Manifest,
-    /// Versioned names, e.g. `wharf:carrier/rates@0.1.0`.
-    pub exports: Vec<String>,
-    pub imports: Vec<String>,
-    pre: InstancePre<CallState>,
-}
-
-impl Adapter {
-    pub(crate) fn pre(&self) -> &InstancePre<CallState> {
-        &self.pre
-    }
-}
-
-/// Why a file is not an adapter this host can run.
-#[derive(Debug, Error)]
-pub enum LoadError {
-    #[error("the component has {bytes} bytes; the limit is {limit}")]
-    TooLarge { bytes: usize, limit: usize },
-    #[error("the file is compiled code, not a component; only portable components are accepted")]
-    Precompiled,
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
-    #[error("the component is not valid: {0}")]
-    Invalid(String),
-    #[error("the component imports `{0}`, which this host does not offer")]
-    UnknownImport(String),
-    #[error("the component does not fit the host's interfaces: {0}")]
-    Mismatch(String),
-    #[error("the sandbox is shutting down")]
-    Stopped,
-}
-
 /// What one call needs beside its arguments.
 pub(crate) struct CallEnv {
     pub(crate) services: Arc<dyn HostServices>,
@@ -102,17 +73,51 @@ pub(crate) struct CallEnv {
     pub(crate) ctx: CallCtx,
 }
 
+impl CallEnv {
+    /// Nobody's call: nothing outside can be reached.
+    fn nothing() -> Self {
+        let tenant = TenantId::host();
+        let grant = Grant {
+            tenant: tenant.clone(),
+            connection: "none".to_owned(),
+            adapter_digest: None,
+            origins: Vec::new(),
+            routes: Vec::new(),
+            secrets: BTreeMap::new(),
+            config: BTreeMap::new(),
+            limits: wharf_egress::Limits::default(),
+            terms: None,
+        };
+        let ctx = CallCtx {
+            tenant,
+            job: None,
+            fence: 0,
+            attempt: 1,
+            flow: None,
+            business: None,
+            deadline: Timestamp::from_millis(0),
+            urgent: false,
+            promised: None,
+        };
+        Self { services: Arc::new(NoServices), grant: Arc::new(grant), ctx }
+    }
+}
+
 /// What a call left behind, whatever its end.
 pub(crate) struct Trail {
     pub(crate) steps: Steps,
     pub(crate) log: Vec<String>,
+    pub(crate) cpu_ms: u64,
 }
 
 impl Trail {
     pub(crate) fn empty() -> Self {
-        Self { steps: Steps::default(), log: Vec::new() }
+        Self { steps: Steps::default(), log: Vec::new(), cpu_ms: 0 }
     }
 }
+
+/// An instance that starts waits for nobody: on a busy machine it may take a while all the same.
+const START_WALL_MS: u64 = 10_000;
 
 /// The future of one entry into a guest.
 pub(crate) type Entry<'a, R> = Pin<Box<dyn Future<Output = wasmtime::Result<R>> + Send + 'a>>;
@@ -138,8 +143,11 @@ impl Sandbox {
         Ok(Self {
             engine: TickingEngine::new(&limits)?,
             permits: Semaphore::new(limits.concurrent_calls),
+            warden: Warden::new(&limits),
             limits,
             cache,
+            compiler: config.compiler,
+            bombs: Bombs::default(),
             runtime: GuestRuntime(Some(runtime)),
         })
     }
@@ -148,57 +156,33 @@ impl Sandbox {
         &self.limits
     }
 
-    fn runtime(&self) -> Option<&tokio::runtime::Runtime> {
+    pub(crate) fn runtime(&self) -> Option<&tokio::runtime::Runtime> {
         self.runtime.0.as_ref()
     }
 
-    /// Checks, compiles and links a component. Compiling runs on a blocking thread, never on a request's path.
-    pub async fn load(&self, bytes: Vec<u8>) -> Result<Adapter, LoadError> {
-        if bytes.len() > self.limits.component_bytes {
-            return Err(LoadError::TooLarge { bytes: bytes.len(), limit: self.limits.component_bytes });
-        }
-        if Engine::detect_precompiled(&bytes).is_some() {
-            return Err(LoadError::Precompiled);
-        }
-        let manifest = manifest::read(&bytes)?;
-        let digest = Digest::of(&bytes);
-        let (engine, cache, key) = (self.engine.get().clone(), self.cache.clone(), digest.clone());
-        let compile = move || match &cache {
-            Some(cache) => cache.load_or_compile(&engine, &key, &bytes),
-            None => Component::from_binary(&engine, &bytes),
-        };
-        let runtime = self.runtime().ok_or(LoadError::Stopped)?;
-        let component = runtime
-            .spawn_blocking(compile)
-            .await
-            .map_err(|_| LoadError::Stopped)?
-            .map_err(|e| LoadError::Invalid(format!("{e:#}")))?;
-        self.link(manifest, digest, &component)
+    pub(crate) fn engine(&self) -> &Engine {
+        self.engine.get()
     }
 
-    fn link(&self, manifest: Manifest, digest: Digest, component: &Component) -> Result<Adapter, LoadError> {
-        let engine = self.engine.get();
-        let faces = inspect::faces(engine, component);
-        let mut linker: Linker<CallState> = Linker::new(engine);
-        for import in &faces.imports {
-            let plain = import.name.split('@').next().unwrap_or_default();
-            match crate::caps::CAPABILITIES.iter().find(|(name, _)| *name == plain) {
-                Some((_, link)) => link(&mut linker, |s| s).map_err(|e| LoadError::Mismatch(format!("{e:#}")))?,
-                // An interface of types only carries no ability.
-                None if import.functions.is_empty() => {}
-                None => return Err(LoadError::UnknownImport(import.name.clone())),
-            }
-        }
-        let pre = linker.instantiate_pre(component).map_err(|e| LoadError::Mismatch(format!("{e:#}")))?;
-        Ok(Adapter {
-            name: manifest.name.clone(),
-            version: manifest.version.clone(),
-            digest,
-            manifest,
-            exports: faces.exports.into_iter().map(|f| f.name).collect(),
-            imports: faces.imports.into_iter().map(|f| f.name).collect(),
-            pre,
-        })
+    pub(crate) fn cache(&self) -> Option<&ArtifactCache> {
+        self.cache.as_ref()
+    }
+
+    pub(crate) fn compiler(&self) -> Option<&Compiler> {
+        self.compiler.as_ref()
+    }
+
+    pub(crate) fn bombs(&self) -> &Bombs {
+        &self.bombs
+    }
+
+    /// One fresh instance that is not called: what runs when an adapter starts must be quick, and ask for no more than
+    /// it may have.
+    pub(crate) async fn try_out(&self, adapter: &Adapter) -> Result<(), Fault> {
+        let wall_ms = self.limits.wall_ms.min(START_WALL_MS);
+        let limits = Limits { cpu_ms: self.limits.start_ms, wall_ms, ..(*self.limits).clone() };
+        let state = CallState::new(CallEnv::nothing(), 0, Arc::new(limits));
+        self.run(adapter, state, |_, _| Box::pin(async { Ok(()) })).await.0
     }
 
     /// Runs `enter` in a fresh instance of `adapter`.
@@ -207,15 +191,51 @@ impl Sandbox {
         R: Send + 'static,
         F: for<'a> FnOnce(&'a mut Store<CallState>, &'a Instance) -> Entry<'a, R> + Send + 'static,
     {
-        let stopped =
-            || Fault::new(FaultKind::Cancelled, "sandbox.stopped", "the sandbox is shutting down", Blame::Host);
+        let (services, tenant) = (Arc::clone(&env.services), env.ctx.tenant.clone());
+        let who = (tenant.clone(), env.grant.connection.clone(), adapter.digest.to_string());
+        let leave = self.warden.ask(&who, services.now());
+        if let Leave::Wait { until } = leave {
+            return (Err(quarantined(&adapter.name, until)), Trail::empty());
+        }
+        let Some(_turn) = self.warden.turn(&tenant).await else {
+            return (Err(stopped()), Trail::empty());
+        };
+        let state = CallState::new(env, adapter.manifest.kv_bytes, Arc::clone(&self.limits));
+        let (result, trail) = self.run(adapter, state, enter).await;
+        self.warden.used(&tenant, trail.cpu_ms);
+        let trap = result.as_ref().err().filter(|fault| fault.code.starts_with("trap."));
+        // A partner that is slow looks the same from here, and is no fault of the adapter's.
+        let bad = trap.is_some_and(|fault| fault.code != "trap.wall");
+        let begun = self.warden.ended(&who, leave, bad, services.now());
+        let (tenant, connection, digest) = who;
+        let note =
+            |what| Note { tenant: tenant.clone(), connection: connection.clone(), adapter: digest.clone(), what };
+        if let Some(fault) = trap {
+            services.note(note(What::Trap { kind: fault.code.clone() })).await;
+        }
+        if begun {
+            tracing::error!(adapter = %adapter.name, %tenant, connection, "adapter quarantined: it keeps failing");
+            services.note(note(What::Quarantined)).await;
+        }
+        (result, trail)
+    }
+
+    /// Milliseconds a tenant's calls have waited because its processor time was used up, since the start.
+    pub fn throttled_ms(&self, tenant: &TenantId) -> u64 {
+        self.warden.throttled_ms(tenant)
+    }
+
+    async fn run<R, F>(&self, adapter: &Adapter, state: CallState, enter: F) -> (Result<R, Fault>, Trail)
+    where
+        R: Send + 'static,
+        F: for<'a> FnOnce(&'a mut Store<CallState>, &'a Instance) -> Entry<'a, R> + Send + 'static,
+    {
         let Ok(_permit) = self.permits.acquire().await else {
             return (Err(stopped()), Trail::empty());
         };
         let Some(runtime) = self.runtime() else {
             return (Err(stopped()), Trail::empty());
         };
-        let state = CallState::new(env, adapter.manifest.kv_bytes, Arc::clone(&self.limits));
         let guest = Guest { engine: self.engine.get().clone(), pre: adapter.pre().clone(), name: adapter.name.clone() };
         let mut task = AbortOnDrop(runtime.spawn(guest.run(state, enter).instrument(tracing::Span::current())));
         match (&mut task.0).await {
@@ -226,6 +246,17 @@ impl Sandbox {
             }
         }
     }
+}
+
+fn stopped() -> Fault {
+    Fault::new(FaultKind::Cancelled, "sandbox.stopped", "the sandbox is shutting down", Blame::Host)
+}
+
+/// Nothing was called; whoever asked waits, and no attempt is counted.
+fn quarantined(adapter: &str, until: Timestamp) -> Fault {
+    let message =
+        format!("adapter `{adapter}` failed {STRIKES} times by its own fault and is left alone until {until}");
+    Fault::new(FaultKind::Outage, "sandbox.quarantined", message, Blame::Guest).with_retry(Retry::Wait { until })
 }
 
 /// A call whose caller is gone must not go on.
@@ -265,7 +296,11 @@ impl Guest {
         if let Err(fault) = &result {
             tracing::warn!(adapter = %self.name, code = %fault.code, frames = ?fault.frames, "adapter call ended early");
         }
-        (result, Trail { steps: state.steps, log: state.log.lines })
+        let mut log = state.log.lines;
+        if state.log.dropped > 0 {
+            log.push(format!("warn: {} more lines were left out", state.log.dropped));
+        }
+        (result, Trail { steps: state.steps, log, cpu_ms: state.cpu_ticks })
     }
 
     fn store(&self, state: CallState) -> Store<CallState> {
@@ -291,52 +326,24 @@ impl Guest {
 
 #[cfg(test)]
 mod tests {
-    use wharf_domain::ids::TenantId;
-    use wharf_domain::time::{Clock, ManualClock, Timestamp};
-    use wharf_egress::{Egress, EgressConfig, Replay};
+    use wasmtime::component::{Component, Linker};
+    use wharf_egress::EgressConfig;
 
     use super::*;
-    use crate::services::LocalServices;
 
     /// What bounds a store, read back from a store.
     #[tokio::test]
     async fn every_required_store_setting_is_in_force() {
         let limits = Limits::default();
-        let sandbox = Sandbox::new(SandboxConfig { limits: limits.clone(), cache_dir: None, threads: 1 });
+        let sandbox =
+            Sandbox::new(SandboxConfig { limits: limits.clone(), cache_dir: None, threads: 1, compiler: None });
         let sandbox = sandbox.expect("sandbox");
-        let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(0));
-        let egress = Egress::new(None, Arc::clone(&clock), EgressConfig::default(), Arc::new(Replay::empty()));
-        let tenant = TenantId::parse("t").expect("tenant");
-        let grant = Grant {
-            tenant: tenant.clone(),
-            connection: "c".to_owned(),
-            adapter_digest: None,
-            origins: Vec::new(),
-            routes: Vec::new(),
-            secrets: Default::default(),
-            config: Default::default(),
-            limits: Default::default(),
-            terms: None,
-        };
-        let deadline = Timestamp::from_millis(1);
-        let ctx = CallCtx {
-            tenant,
-            job: None,
-            fence: 0,
-            attempt: 1,
-            flow: None,
-            business: None,
-            deadline,
-            urgent: false,
-            promised: None,
-        };
-        let env = CallEnv { services: Arc::new(LocalServices::offline(egress, clock)), grant: Arc::new(grant), ctx };
         let mut linker: Linker<CallState> = Linker::new(sandbox.engine.get());
         linker.allow_shadowing(false);
         let empty = Component::from_binary(sandbox.engine.get(), &wasm_encoder::Component::new().finish());
         let pre = linker.instantiate_pre(&empty.expect("component")).expect("linked");
         let guest = Guest { engine: sandbox.engine.get().clone(), pre, name: "t".to_owned() };
-        let store = guest.store(CallState::new(env, 0, Arc::new(limits)));
+        let store = guest.store(CallState::new(CallEnv::nothing(), 0, Arc::new(limits)));
         assert_eq!(store.hostcall_fuel(), EgressConfig::default().max_response_bytes);
         assert_eq!(store.max_component_handles(), 1_000);
         assert_eq!(store.data().limits().memory_bytes, 64 << 20);

@@ -33,6 +33,15 @@ pub fn config(limits: &Limits) -> Config {
     config
 }
 
+/// The proposals an adapter may use.
+pub fn features() -> Result<WasmFeatures, EngineError> {
+    let mut config = config(&Limits::default());
+    // Nothing is instantiated, so no room is needed for it.
+    config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+    let engine = Engine::new(&config).map_err(|error| EngineError::Config(format!("{error:#}")))?;
+    Ok(engine.get_wasm_features())
+}
+
 /// Proposals no adapter needs. Some are on by default, some not compiled in: all are switched off by name.
 fn refused() -> WasmFeatures {
     WasmFeatures::THREADS

@@ -17,13 +17,10 @@ pub(crate) enum Ended {
 pub(crate) fn classify(adapter: &str, ended: &Ended, state: &CallState, effect: EffectCertainty) -> Fault {
     let limits = state.limits();
     let (code, message) = match (ended, state.exceeded) {
-        (Ended::WallClock, _) => ("sandbox.wall-clock", format!("took longer than {} ms", limits.wall_ms)),
-        (_, Some(Exceeded::Cpu)) => ("sandbox.cpu", format!("used more than {} ms of processor time", limits.cpu_ms)),
+        (Ended::WallClock, _) => ("trap.wall", format!("took longer than {} ms", limits.wall_ms)),
+        (_, Some(Exceeded::Cpu)) => ("trap.compute", format!("used more than {} ms of processor time", limits.cpu_ms)),
         (_, Some(Exceeded::HostCalls)) => {
-            ("sandbox.host-calls", format!("made more than {} host calls", limits.host_calls))
-        }
-        (_, Some(Exceeded::HttpRequests)) => {
-            ("sandbox.http-requests", format!("made more than {} requests", limits.http_requests))
+            ("trap.hostcall-budget", format!("made more than {} host calls", limits.host_calls))
         }
         (Ended::Error(e), None) => trapped(e, state),
     };
@@ -38,17 +35,17 @@ pub(crate) fn classify(adapter: &str, ended: &Ended, state: &CallState, effect: 
 fn trapped(error: &wasmtime::Error, state: &CallState) -> (&'static str, String) {
     let limits = state.limits();
     if state.limiter.memory_denied {
-        return ("sandbox.memory", format!("asked for more than {} MiB of memory", limits.memory_bytes >> 20));
+        return ("trap.memory", format!("asked for more than {} MiB of memory", limits.memory_bytes >> 20));
     }
     if state.limiter.table_denied {
-        return ("sandbox.table", format!("asked for more than {} table elements", limits.table_elements));
+        return ("trap.table", format!("asked for more than {} table elements", limits.table_elements));
     }
     match error.downcast_ref::<Trap>() {
-        Some(Trap::UnreachableCodeReached) => ("sandbox.panic", "panicked".to_owned() + &last_words(state)),
-        Some(Trap::StackOverflow) => ("sandbox.stack", "overflowed its stack".to_owned()),
-        Some(Trap::MemoryOutOfBounds) => ("sandbox.memory-access", "touched memory it does not have".to_owned()),
-        Some(trap) => ("sandbox.trap", format!("trapped: {trap}")),
-        None => ("sandbox.contract", format!("broke the contract: {}", root_text(error))),
+        Some(Trap::UnreachableCodeReached) => ("trap.panic", "panicked".to_owned() + &last_words(state)),
+        Some(Trap::StackOverflow) => ("trap.stack", "overflowed its stack".to_owned()),
+        Some(Trap::MemoryOutOfBounds) => ("trap.memory-access", "touched memory it does not have".to_owned()),
+        Some(trap) => ("trap.other", format!("trapped: {trap}")),
+        None => ("trap.abi", format!("broke the contract: {}", root_text(error))),
     }
 }
 

@@ -94,20 +94,20 @@ fn findings(report: &Report) -> Vec<String> {
     let imports = |plain: &str| report.imports.iter().any(|f| f.name.split('@').next() == Some(plain));
     let mut out = Vec::new();
     if imports("wharf:http/outgoing") && report.manifest.routes.is_empty() {
-        out.push("imports `wharf:http/outgoing` but declares no route: every request will be refused".to_owned());
+        out.push("imports `wharf:http/outgoing` but declares no route: it will not load".to_owned());
     }
     if !imports("wharf:http/outgoing") && !report.manifest.routes.is_empty() {
         out.push("declares routes but does not import `wharf:http/outgoing`".to_owned());
     }
     if imports("wharf:kv/store") && report.manifest.kv_bytes == 0 {
-        out.push("imports `wharf:kv/store` but declares `kv_bytes = 0`: every write will be refused".to_owned());
+        out.push("imports `wharf:kv/store` but declares `kv_bytes = 0`: it will not load".to_owned());
     }
     if !imports("wharf:kv/store") && report.manifest.kv_bytes > 0 {
         out.push("declares `kv_bytes` but does not import `wharf:kv/store`".to_owned());
     }
     for import in &report.imports {
         let plain = import.name.split('@').next().unwrap_or_default();
-        if !crate::caps::CAPABILITIES.iter().any(|(name, _)| *name == plain) {
+        if !crate::caps::CAPABILITIES.iter().any(|capability| capability.import == plain) {
             out.push(format!("imports `{}`, which this host does not offer: it will not load", import.name));
         }
     }

@@ -6,18 +6,27 @@
 mod artifact;
 mod call;
 mod caps;
+pub mod compile;
+pub mod diff;
 pub mod engine;
 mod fault;
 mod guest;
 pub mod inspect;
+mod install;
 pub mod limits;
 pub mod manifest;
+mod notes;
 pub mod package;
+pub mod prescan;
 pub mod roles;
 mod services;
+mod warden;
 
-pub use call::{Adapter, LoadError, Sandbox, SandboxConfig};
+pub use call::{Sandbox, SandboxConfig};
+pub use guest::forges;
+pub use install::{Adapter, LoadError};
 pub use limits::Limits;
+pub use notes::{Note, What};
 pub use roles::Connection;
 pub use services::{HostServices, HttpAsk, KvScope, LocalServices};
 

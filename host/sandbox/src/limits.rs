@@ -16,6 +16,8 @@ pub struct Limits {
     pub core_instances: u32,
     /// Milliseconds of guest CPU: epoch ticks during which guest code ran.
     pub cpu_ms: u64,
+    /// Milliseconds of guest CPU for an instance to start, when an adapter is loaded.
+    pub start_ms: u64,
     /// Milliseconds of wall clock for the whole call, host calls included.
     pub wall_ms: u64,
     /// Bytes copied between guest and host in one direction of one host call.
@@ -24,12 +26,20 @@ pub struct Limits {
     pub handles: usize,
     /// Host calls of any kind.
     pub host_calls: u32,
-    /// HTTP requests.
+    /// HTTP requests; the next one is refused.
     pub http_requests: u32,
+    /// Bytes a guest may hand to host calls, all together.
+    pub bytes_in: u64,
     /// Bytes of log lines kept; what is over is counted.
     pub log_bytes: usize,
+    /// Lines of log kept; what is over is counted.
+    pub log_lines: usize,
     /// Calls running at once; further ones wait in order.
     pub concurrent_calls: usize,
+    /// Calls of one tenant running at once; further ones wait in order.
+    pub tenant_calls: usize,
+    /// Milliseconds of guest CPU of one tenant in a minute; calls over it wait for the next one.
+    pub tenant_cpu_ms_per_minute: u64,
     /// Memory kept zeroed in each pool slot between calls.
     pub keep_resident_bytes: usize,
 }
@@ -44,14 +54,20 @@ impl Default for Limits {
             table_elements: 20_000,
             core_instances: 64,
             cpu_ms: 5_000,
+            start_ms: 500,
             wall_ms: 60_000,
             // No smaller than the largest answer the host accepts: labels that were paid for must fit through.
             hostcall_bytes: 8 << 20,
             handles: 1_000,
             host_calls: 10_000,
             http_requests: 50,
+            bytes_in: 32 << 20,
             log_bytes: 64 << 10,
+            log_lines: 256,
             concurrent_calls: 64,
+            // A quarter of all. Two, as one could think, would let a site of one tenant buy two labels at a time.
+            tenant_calls: 16,
+            tenant_cpu_ms_per_minute: 60_000,
             keep_resident_bytes: 4 << 20,
         }
     }

@@ -80,6 +80,31 @@ pub fn embed(component: &[u8], manifest: &Manifest) -> Result<Vec<u8>, ManifestE
     Ok(out)
 }
 
+/// The component without the manifest [`embed`] has put at its end.
+pub fn without(component: &[u8]) -> Result<Vec<u8>, ManifestError> {
+    let broken = |error: wasmparser::BinaryReaderError| ManifestError::NotAComponent(error.to_string());
+    let mut depth = 0_usize;
+    let mut begins = 0_usize;
+    for payload in Parser::new(0).parse_all(component) {
+        let payload = payload.map_err(broken)?;
+        match &payload {
+            Payload::Version { range, .. } => {
+                depth += 1;
+                begins = if depth == 1 { range.end } else { begins };
+            }
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::CustomSection(section) if depth == 1 && section.name() == SECTION => {
+                return Ok(component[..begins].to_vec());
+            }
+            _ => {}
+        }
+        if let (1, Some((_, range))) = (depth, payload.as_section()) {
+            begins = range.end;
+        }
+    }
+    Err(ManifestError::Missing)
+}
+
 /// Rules a schema cannot say.
 fn check(manifest: &Manifest) -> Result<(), ManifestError> {
     let rule = |text: String| Err(ManifestError::Rule(text));
@@ -189,6 +214,8 @@ reason = "buys labels"
         let bytes = embed(&empty_component(), &manifest).expect("embedded");
         assert_eq!(read(&bytes).expect("read"), manifest);
         assert!(matches!(embed(&bytes, &manifest), Err(ManifestError::Twice)));
+        assert_eq!(without(&bytes).expect("it has one"), empty_component());
+        assert!(matches!(without(&empty_component()), Err(ManifestError::Missing)));
     }
 
     #[test]

@@ -15,6 +15,8 @@ use wharf_egress::{Egress, Grant, Ledger, Request, Response, Steps};
 use wharf_store::kv::{self, KvKey};
 use wharf_store::{Db, StoreError};
 
+use crate::notes::{Note, Notes};
+
 /// Everything a guest can cause outside its own memory.
 #[async_trait]
 pub trait HostServices: Send + Sync {
@@ -29,6 +31,8 @@ pub trait HostServices: Send + Sync {
     /// The effect ledger; absent for offline calls, where nothing is durable.
     fn ledger(&self) -> Option<&Ledger>;
     fn now(&self) -> Timestamp;
+    /// Writes down what an adapter was refused, or how its call ended.
+    async fn note(&self, note: Note);
 }
 
 /// A guest's request with everything that decides about it.
@@ -47,6 +51,42 @@ pub struct KvScope {
     pub quota: u64,
 }
 
+/// Nothing at all: for an instance that is only tried.
+pub(crate) struct NoServices;
+
+fn nothing() -> Fault {
+    Fault::new(
+        FaultKind::Forbidden,
+        "sandbox.starting",
+        "an adapter may not reach anything while it starts",
+        Blame::Guest,
+    )
+}
+
+#[async_trait]
+impl HostServices for NoServices {
+    async fn http(&self, ask: HttpAsk) -> (Result<Response, Fault>, Steps) {
+        (Err(nothing()), ask.steps)
+    }
+    async fn heard(&self, _grant: &Grant, _fault: &Fault) {}
+    async fn kv_get(&self, _at: &KvScope, _key: &str) -> Result<Option<Vec<u8>>, Fault> {
+        Err(nothing())
+    }
+    async fn kv_set(&self, _at: &KvScope, _key: &str, _value: &[u8], _ttl_ms: Option<u64>) -> Result<(), Fault> {
+        Err(nothing())
+    }
+    async fn kv_delete(&self, _at: &KvScope, _key: &str) -> Result<(), Fault> {
+        Err(nothing())
+    }
+    fn ledger(&self) -> Option<&Ledger> {
+        None
+    }
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(0)
+    }
+    async fn note(&self, _note: Note) {}
+}
+
 /// The services in this process.
 pub struct LocalServices {
     egress: Egress,
@@ -54,6 +94,7 @@ pub struct LocalServices {
     /// The host's own runtime: sockets do not wait for guests.
     runtime: Handle,
     kv: Kv,
+    notes: Arc<Notes>,
 }
 
 enum Kv {
@@ -65,12 +106,21 @@ enum Kv {
 impl LocalServices {
     /// Must be called on the host's runtime.
     pub fn durable(egress: Egress, clock: Arc<dyn Clock>, db: Db) -> Self {
-        Self { egress, clock, runtime: Handle::current(), kv: Kv::Durable(db) }
+        let (runtime, notes) = (Handle::current(), Notes::new(Some(db.clone())));
+        // Ends by itself with the last of these services.
+        drop(runtime.spawn(Notes::keep_up(Arc::downgrade(&notes))));
+        Self { egress, clock, runtime, kv: Kv::Durable(db), notes }
     }
 
     /// Must be called on the host's runtime.
     pub fn offline(egress: Egress, clock: Arc<dyn Clock>) -> Self {
-        Self { egress, clock, runtime: Handle::current(), kv: Kv::Memory(Mutex::default()) }
+        let (runtime, notes) = (Handle::current(), Notes::new(None));
+        Self { egress, clock, runtime, kv: Kv::Memory(Mutex::default()), notes }
+    }
+
+    /// How often adapters were refused something or ended badly, by counter and label, since the start.
+    pub fn counts(&self) -> BTreeMap<(&'static str, String), u64> {
+        self.notes.counts()
     }
 }
 
@@ -153,6 +203,10 @@ impl HostServices for LocalServices {
 
     fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    async fn note(&self, note: Note) {
+        self.notes.note(note, self.clock.now()).await;
     }
 }
 

@@ -16,6 +16,7 @@ use wharf_egress::{Egress, EgressConfig, Live};
 use wharf_flows::order_release::Policy;
 use wharf_flows::runner::Ports;
 use wharf_odoo::{EventSource, OdooConfig, OdooErp};
+use wharf_sandbox::compile::{CompileLimits, Compiler};
 use wharf_sandbox::roles::Connection;
 use wharf_sandbox::{Adapter, Limits, LocalServices, Sandbox, SandboxConfig};
 use wharf_store::Db;
@@ -131,10 +132,20 @@ pub(crate) fn odoo(config: &Config, tenant: &Tenant, odoo: &Odoo) -> Result<Odoo
 pub(crate) fn sandbox(config: &Config) -> Result<Arc<Sandbox>> {
     let cache_dir = config.path(&config.server.data_dir).join("compiled");
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-    let sandbox = Sandbox::new(SandboxConfig { limits: Limits::default(), cache_dir: Some(cache_dir), threads })
-        .context("failed to start the sandbox")?;
-    Ok(Arc::new(sandbox))
+    let limits = Limits::default();
+    let config = SandboxConfig { limits, cache_dir: Some(cache_dir), threads, compiler: Some(compiler()?) };
+    Ok(Arc::new(Sandbox::new(config).context("failed to start the sandbox")?))
 }
+
+/// This program, as the one that compiles.
+pub(crate) fn compiler() -> Result<Compiler> {
+    let program = std::env::current_exe().context("this program does not know where it is")?;
+    let args = vec![COMPILE_ADAPTER.to_owned()];
+    Ok(Compiler { program, args, limits: CompileLimits::default() })
+}
+
+/// The hidden command behind [`compiler`].
+const COMPILE_ADAPTER: &str = "compile-adapter";
 
 /// Loads an adapter file of the configuration's folder.
 pub(crate) async fn load_adapter(config: &Config, sandbox: &Sandbox, name: &str) -> Result<Adapter> {

@@ -12,7 +12,6 @@ use crate::guest::CallState;
 impl outgoing::Host for CallState {
     async fn send(&mut self, request: outgoing::Request) -> wasmtime::Result<Result<outgoing::Response, wit::Fault>> {
         self.enter_host()?;
-        self.enter_http()?;
         let request = match translate(request) {
             Ok(request) => request,
             Err(fault) => return Ok(Err(fault_to_wit(fault))),

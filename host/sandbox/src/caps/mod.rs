@@ -11,16 +11,49 @@ use crate::bindings::wharf;
 use crate::bindings::wharf::types::types as wit;
 use crate::guest::CallState;
 use wharf_domain::fault::{EffectCertainty, Fault, Retry};
+use wharf_domain::manifest::Manifest;
 
-/// Import name (without version) and how to link it. The list of everything a guest can reach.
-pub(crate) const CAPABILITIES: [(&str, Link); 4] = [
-    ("wharf:http/outgoing", wharf::http::outgoing::add_to_linker::<CallState, HasSelf<CallState>>),
-    ("wharf:kv/store", wharf::kv::store::add_to_linker::<CallState, HasSelf<CallState>>),
-    ("wharf:log/logger", wharf::log::logger::add_to_linker::<CallState, HasSelf<CallState>>),
-    ("wharf:clock/wall", wharf::clock::wall::add_to_linker::<CallState, HasSelf<CallState>>),
-];
+/// One thing a guest can reach.
+pub(crate) struct Capability {
+    /// The import's name without its version.
+    pub(crate) import: &'static str,
+    pub(crate) link: Link,
+    /// Does the manifest ask for it?
+    pub(crate) declared: fn(&Manifest) -> bool,
+    /// What the manifest would have to say.
+    pub(crate) line: &'static str,
+}
 
 type Link = fn(&mut Linker<CallState>, fn(&mut CallState) -> &mut CallState) -> wasmtime::Result<()>;
+
+/// Everything a guest can reach.
+pub(crate) const CAPABILITIES: [Capability; 4] = [
+    Capability {
+        import: "wharf:http/outgoing",
+        link: wharf::http::outgoing::add_to_linker::<CallState, HasSelf<CallState>>,
+        declared: |manifest| !manifest.routes.is_empty(),
+        line: "[[routes]] method = \"…\" path = \"…\" reason = \"…\"",
+    },
+    Capability {
+        import: "wharf:kv/store",
+        link: wharf::kv::store::add_to_linker::<CallState, HasSelf<CallState>>,
+        declared: |manifest| manifest.kv_bytes > 0,
+        line: "kv_bytes = …",
+    },
+    // Harmless, so nobody has to ask for them.
+    Capability {
+        import: "wharf:log/logger",
+        link: wharf::log::logger::add_to_linker::<CallState, HasSelf<CallState>>,
+        declared: |_| true,
+        line: "",
+    },
+    Capability {
+        import: "wharf:clock/wall",
+        link: wharf::clock::wall::add_to_linker::<CallState, HasSelf<CallState>>,
+        declared: |_| true,
+        line: "",
+    },
+];
 
 impl wharf::types::types::Host for CallState {}
 

@@ -17,8 +17,9 @@ use wharf_domain::fault::{Blame, Fault, FaultKind};
 use wharf_egress::Grant;
 
 use crate::bindings::wharf::types::types as wit;
-use crate::call::{Adapter, CallEnv, Entry, Sandbox, Trail};
+use crate::call::{CallEnv, Entry, Sandbox, Trail};
 use crate::guest::CallState;
+use crate::install::Adapter;
 use crate::services::HostServices;
 
 /// What a connection tells the guest beside the call's own arguments.

@@ -19,6 +19,7 @@ use super::{FAULT, Failure, Outcome, WRONG_USE, say, wrong_use};
 use crate::bind;
 use crate::clock::SystemClock;
 use crate::config::{self, Config};
+use crate::wire;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
@@ -60,7 +61,12 @@ pub(crate) async fn run(args: Args) -> Outcome {
         let known = OPERATIONS.join(", ");
         return Err(wrong_use(anyhow::anyhow!("there is no operation `{}`; known are {known}", args.operation)));
     }
-    let sandbox = Sandbox::new(SandboxConfig { limits: Limits::default(), cache_dir: None, threads: 1 })?;
+    let sandbox = Sandbox::new(SandboxConfig {
+        limits: Limits::default(),
+        cache_dir: None,
+        threads: 1,
+        compiler: Some(wire::compiler()?),
+    })?;
     let adapter =
         sandbox.load(bytes).await.with_context(|| format!("`{}` cannot be used as an adapter", args.file.display()))?;
     let inputs = inputs(&args, &adapter.manifest).map_err(wrong_use)?;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use wharf_domain::manifest::SecretSlot;
+use wharf_sandbox::forges;
 use wharf_sandbox::inspect::{self, Report};
 
 use super::{Outcome, say};
@@ -29,9 +30,10 @@ pub(crate) fn run(args: &Args) -> Outcome {
     Ok(0)
 }
 
-/// Printable without control characters: everything below was written by the publisher.
-fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+/// Printable without characters that make a line look like another one: most of what is shown here was written by the
+/// publisher.
+pub(crate) fn clean(text: &str) -> String {
+    text.chars().map(|c| if forges(c) { ' ' } else { c }).collect()
 }
 
 fn text(report: &Report) -> Result<String, std::fmt::Error> {

@@ -5,9 +5,11 @@
 
 mod adapter_build;
 mod adapter_call;
+mod adapter_diff;
 mod adapter_inspect;
 mod api_client;
 mod backup;
+mod compile_adapter;
 mod doctor;
 mod effects_decide;
 mod effects_list;
@@ -73,6 +75,9 @@ enum Command {
     /// Prepares an Odoo
     #[command(subcommand)]
     Odoo(Odoo),
+    /// The process in which the host compiles an adapter
+    #[command(hide = true)]
+    CompileAdapter(compile_adapter::Args),
 }
 
 #[derive(Debug, Subcommand)]
@@ -81,6 +86,8 @@ enum Adapter {
     Build(adapter_build::Args),
     /// Shows what an adapter file can do
     Inspect(adapter_inspect::Args),
+    /// Shows what a new version can do that the old one could not
+    Diff(adapter_diff::Args),
     /// Runs one operation of an adapter file
     Call(adapter_call::Args),
 }
@@ -166,7 +173,9 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Effects(Effects::Compensate(args)) => effects_decide::compensate(&args),
         Command::Adapter(Adapter::Build(args)) => adapter_build::run(&args),
         Command::Adapter(Adapter::Inspect(args)) => adapter_inspect::run(&args),
+        Command::Adapter(Adapter::Diff(args)) => adapter_diff::run(&args),
         Command::Adapter(Adapter::Call(args)) => on_runtime(adapter_call::run(args)),
+        Command::CompileAdapter(args) => compile_adapter::run(&args),
         Command::Odoo(Odoo::Setup(args)) => on_runtime(odoo_setup::run(args)),
     };
     match outcome {

@@ -1,0 +1,244 @@
+//! What changes for whoever has granted one version of an adapter when another one takes its place.
+//!
+//! Wider is what the new version could do and the old one could not; each such line names the consequence in plain words
+//! and whether a person has to accept it. Text of a publisher is data: it decides nothing.
+
+use serde::Serialize;
+use wharf_domain::effect::EffectClass;
+use wharf_domain::manifest::{Manifest, Route, SecretSlot};
+
+use crate::inspect::{Face, Report};
+
+/// How much a line matters; ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Weight {
+    /// Less than before, or only words.
+    Narrower,
+    /// More of the same.
+    WiderLow,
+    /// A person has to accept it.
+    WiderHigh,
+    /// It cannot take the old one's place as it stands.
+    Incompatible,
+}
+
+impl Weight {
+    /// Of the command.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Narrower => 0,
+            Self::WiderLow => 10,
+            Self::WiderHigh => 20,
+            Self::Incompatible => 30,
+        }
+    }
+}
+
+/// One difference.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Line {
+    pub weight: Weight,
+    /// e.g. `new destination`.
+    pub group: &'static str,
+    pub what: String,
+    /// What it means for whoever grants it.
+    pub means: String,
+}
+
+/// Everything that differs, the heaviest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Diff {
+    pub weight: Weight,
+    pub lines: Vec<Line>,
+}
+
+/// Compares two adapter files by what they can do.
+pub fn diff(old: &Report, new: &Report) -> Diff {
+    let mut lines = Lines::default();
+    identity(&mut lines, &old.manifest, &new.manifest);
+    imports(&mut lines, &old.imports, &new.imports);
+    exports(&mut lines, &old.exports, &new.exports);
+    destinations(&mut lines, &old.manifest, &new.manifest);
+    routes(&mut lines, &old.manifest, &new.manifest);
+    secrets(&mut lines, &old.manifest, &new.manifest);
+    limits(&mut lines, &old.manifest, &new.manifest);
+    settings(&mut lines, &old.manifest, &new.manifest);
+    let mut lines = lines.0;
+    lines.sort_by(|a, b| b.weight.cmp(&a.weight).then(a.group.cmp(b.group)).then(a.what.cmp(&b.what)));
+    Diff { weight: lines.first().map_or(Weight::Narrower, |line| line.weight), lines }
+}
+
+#[derive(Default)]
+struct Lines(Vec<Line>);
+
+impl Lines {
+    fn add(&mut self, weight: Weight, group: &'static str, what: impl Into<String>, means: impl Into<String>) {
+        self.0.push(Line { weight, group, what: what.into(), means: means.into() });
+    }
+}
+
+fn identity(lines: &mut Lines, old: &Manifest, new: &Manifest) {
+    if old.name != new.name {
+        let means = "it is another adapter: connections name their adapter and would not find it";
+        lines.add(Weight::Incompatible, "name", format!("`{}` is now `{}`", old.name, new.name), means);
+    }
+    if old.publisher != new.publisher {
+        let what = format!("`{}` is now `{}`", old.publisher, new.publisher);
+        lines.add(Weight::WiderHigh, "changed publisher", what, "somebody else says that the code is theirs");
+    }
+}
+
+fn imports(lines: &mut Lines, old: &[Face], new: &[Face]) {
+    for face in new.iter().filter(|face| !old.iter().any(|other| plain(other) == plain(face))) {
+        // Lines for the operator and the time reach nothing.
+        let harmless = matches!(plain(face), "wharf:log/logger" | "wharf:clock/wall" | "wharf:types/types");
+        let weight = if harmless { Weight::Narrower } else { Weight::WiderHigh };
+        lines.add(weight, "new imports", format!("`{}`", face.name), "code of the adapter can call it");
+    }
+    for face in old.iter().filter(|face| !new.iter().any(|other| plain(other) == plain(face))) {
+        lines.add(Weight::Narrower, "imports gone", format!("`{}`", face.name), "it can no longer be called");
+    }
+}
+
+fn plain(face: &Face) -> &str {
+    face.name.split('@').next().unwrap_or_default()
+}
+
+fn exports(lines: &mut Lines, old: &[Face], new: &[Face]) {
+    for face in old.iter().filter(|face| !new.iter().any(|other| other.name == face.name)) {
+        let means = "connections that use it would fail";
+        lines.add(Weight::Incompatible, "abilities gone", format!("`{}`", face.name), means);
+    }
+    for face in new.iter().filter(|face| !old.iter().any(|other| other.name == face.name)) {
+        lines.add(Weight::WiderLow, "new abilities", format!("`{}`", face.name), "the host may call it");
+    }
+}
+
+fn destinations(lines: &mut Lines, old: &Manifest, new: &Manifest) {
+    let known = |of: &Manifest, origin: &str| of.endpoints.iter().any(|endpoint| endpoint.origin == origin);
+    for endpoint in new.endpoints.iter().filter(|endpoint| !known(old, &endpoint.origin)) {
+        let what = format!("{:?}: `{}`", endpoint.environment, endpoint.origin);
+        lines.add(Weight::WiderHigh, "new destination", what, "data of orders and credentials go there");
+    }
+    for endpoint in old.endpoints.iter().filter(|endpoint| !known(new, &endpoint.origin)) {
+        lines.add(Weight::Narrower, "destination gone", format!("`{}`", endpoint.origin), "nothing goes there");
+    }
+}
+
+fn routes(lines: &mut Lines, old: &Manifest, new: &Manifest) {
+    let same = |a: &Route, b: &Route| a.method == b.method && a.path == b.path;
+    for route in &new.routes {
+        let name = format!("`{} {}`", route.method, route.path);
+        let Some(before) = old.routes.iter().find(|other| same(other, route)) else {
+            new_route(lines, route, name);
+            continue;
+        };
+        if freedom(route.class()) > freedom(before.class()) {
+            let what = format!("{name} is `{}` and was `{}`", route.class().as_str(), before.class().as_str());
+            let means = "a request whose answer is lost may now be sent again";
+            lines.add(Weight::WiderHigh, "weaker effect class", what, means);
+        } else if route.class() != before.class() {
+            let what = format!("{name} is `{}` and was `{}`", route.class().as_str(), before.class().as_str());
+            lines.add(Weight::Narrower, "stricter effect class", what, "repeated less freely than before");
+        }
+        if route.effect != before.effect {
+            let of = |effect: &Option<String>| effect.clone().unwrap_or_else(|| "none".to_owned());
+            let what = format!("{name}: `{}` and was `{}`", of(&route.effect), of(&before.effect));
+            lines.add(Weight::WiderHigh, "changed effect", what, "another key of the business guards it, or none");
+        }
+        if route.secret != before.secret
+            && let Some(slot) = &route.secret
+        {
+            let what = format!("{name} carries `{slot}`");
+            lines.add(Weight::WiderHigh, "secret on a route", what, "the credential is sent where it was not");
+        }
+        if more_proof(route, before) {
+            let means = "an answer that proved nothing now counts as a refusal, after which it is sent again";
+            lines.add(Weight::WiderHigh, "weaker effect class", format!("{name} proves more by its status"), means);
+        }
+    }
+    for route in old.routes.iter().filter(|route| !new.routes.iter().any(|other| same(other, route))) {
+        let what = format!("`{} {}`", route.method, route.path);
+        lines.add(Weight::Narrower, "requests gone", what, "it is no longer made");
+    }
+}
+
+fn new_route(lines: &mut Lines, route: &Route, name: String) {
+    let (weight, group, means) = match (route.class(), route.effect.as_deref()) {
+        (EffectClass::Read, _) => (Weight::WiderLow, "new data read", "it asks the partner for more".to_owned()),
+        (_, Some(effect)) => (Weight::WiderHigh, "new money effect", format!("it can do `{effect}` at the partner")),
+        (_, None) => (Weight::WiderHigh, "new data written", "it can change something at the partner".to_owned()),
+    };
+    lines.add(weight, group, name, means);
+}
+
+/// Statuses that now prove that nothing happened and did not before.
+fn more_proof(new: &Route, old: &Route) -> bool {
+    (100..600).any(|status| new.proves_no_effect(status) && !old.proves_no_effect(status))
+}
+
+/// How freely a request may be repeated.
+fn freedom(class: EffectClass) -> u8 {
+    match class {
+        EffectClass::Once => 0,
+        EffectClass::Lookup => 1,
+        EffectClass::Keyed => 2,
+        EffectClass::Natural => 3,
+        EffectClass::Read => 4,
+    }
+}
+
+fn secrets(lines: &mut Lines, old: &Manifest, new: &Manifest) {
+    for (name, slot) in &new.secrets {
+        match old.secrets.get(name) {
+            None => lines.add(Weight::WiderHigh, "new secret slot", format!("`{name}`"), "it wants another credential"),
+            Some(before) if before != slot => {
+                let what = format!("`{name}` is {} and was {}", kind(slot), kind(before));
+                lines.add(Weight::WiderHigh, "changed secret slot", what, "the credential is used in another way");
+            }
+            Some(_) => {}
+        }
+    }
+    for name in old.secrets.keys().filter(|name| !new.secrets.contains_key(*name)) {
+        lines.add(Weight::Narrower, "secret slot gone", format!("`{name}`"), "the credential is no longer used");
+    }
+}
+
+/// A slot's type as the manifest writes it.
+fn kind(slot: &SecretSlot) -> String {
+    let value = serde_json::to_value(slot).unwrap_or_default();
+    value["type"].as_str().unwrap_or("unknown").to_owned()
+}
+
+fn limits(lines: &mut Lines, old: &Manifest, new: &Manifest) {
+    if new.kv_bytes > old.kv_bytes {
+        let what = format!("{} bytes of state, {} before", new.kv_bytes, old.kv_bytes);
+        lines.add(Weight::WiderLow, "wider limits", what, "it keeps more in the host's database");
+    }
+    if new.limits.max_in_flight > old.limits.max_in_flight {
+        let what = format!("{} requests under way, {} before", new.limits.max_in_flight, old.limits.max_in_flight);
+        lines.add(Weight::WiderLow, "wider limits", what, "it asks the partner more at once");
+    }
+    if new.limits.buckets != old.limits.buckets {
+        let means = "what the partner is said to allow is another; the operator's own limits still hold";
+        lines.add(Weight::WiderLow, "changed rate limits", "`limits.buckets`", means);
+    }
+}
+
+fn settings(lines: &mut Lines, old: &Manifest, new: &Manifest) {
+    for (name, key) in &new.config {
+        let known = old.config.get(name);
+        if key.required && key.default.is_none() && known.is_none_or(|before| !before.required) {
+            let means = "connections without it do not start";
+            lines.add(Weight::Incompatible, "setting needed", format!("`config.{name}`"), means);
+        }
+    }
+    for name in old.config.keys().filter(|name| !new.config.contains_key(*name)) {
+        let means = "connections that give it do not start";
+        lines.add(Weight::Incompatible, "setting gone", format!("`config.{name}`"), means);
+    }
+}
+
+#[cfg(test)]
+mod tests;
