@@ -15,6 +15,9 @@ pub(crate) fn repo() -> PathBuf {
 const WORLDS: &str = r"
 package test:guests;
 world info { export wharf:adapter/info@0.1.0; }
+world info-and-http { import wharf:http/outgoing@0.1.0; export wharf:adapter/info@0.1.0; }
+world info-and-logger { import wharf:log/logger@0.1.0; export wharf:adapter/info@0.1.0; }
+world info-and-kv { import wharf:kv/store@0.1.0; export wharf:adapter/info@0.1.0; }
 world info-and-log { import wharf:clock/wall@0.1.0; export wharf:adapter/info@0.1.0; }
 world wishful { import unknown; export wharf:adapter/info@0.1.0; }
 interface unknown { shell: func(command: string) -> string; }
@@ -30,12 +33,43 @@ pub(crate) fn plain_manifest(name: &str) -> Manifest {
     .expect("manifest")
 }
 
+/// The guest that does what it is told, under a manifest of the test's own. Built by `cargo xtask adapters`.
+pub(crate) fn rogue(manifest: &str) -> Vec<u8> {
+    let path = repo().join("target/guests/rogue.wasm");
+    let built = std::fs::read(&path).expect("`cargo xtask adapters` builds target/guests/rogue.wasm");
+    let manifest = manifest::from_toml("test", manifest).expect("manifest");
+    manifest::embed(&manifest::without(&built).expect("a component"), &manifest).expect("manifest")
+}
+
 /// Component bytes of `tests/guests/<name>.wat`, with a manifest.
 pub(crate) fn adapter(name: &str) -> Vec<u8> {
     let text = std::fs::read_to_string(repo().join(format!("tests/guests/{name}.wat"))).expect("guest");
     let world = text.lines().next().and_then(|l| l.strip_prefix(";; world: ")).expect("a world in the first line");
-    component(&text, world, &plain_manifest(name))
+    // What a world imports, the manifest asks for.
+    let manifest =
+        if world.ends_with("-http") || world.ends_with("-kv") { wide_manifest(name) } else { plain_manifest(name) };
+    component(&text, world, &manifest)
 }
+
+/// A manifest that asks for everything a guest of [`WORLDS`] may import.
+pub(crate) fn wide_manifest(name: &str) -> Manifest {
+    let mut manifest = plain_manifest(name);
+    manifest.kv_bytes = 1 << 16;
+    manifest.routes = manifest::from_toml("test", WIDE).expect("manifest").routes;
+    manifest
+}
+
+const WIDE: &str = r#"
+name = "wide"
+version = "0.1.0"
+description = "test"
+publisher = "test"
+licence = "Apache-2.0"
+[[routes]]
+method = "GET"
+path = "/"
+reason = "test"
+"#;
 
 pub(crate) fn component(wat: &str, world: &str, with: &Manifest) -> Vec<u8> {
     let mut core = wat::parse_str(wat).expect("wat");

@@ -5,5 +5,6 @@
 mod attack;
 mod cache;
 mod conformance;
+mod corpus;
 mod guest;
 mod spine;

@@ -54,15 +54,19 @@ fn build(wanted: Option<Wanted>, names: &[String]) -> Result<()> {
     let route = guest_target::choose(wanted)?;
     say(&format!("    guests are built with: {}", route.name()));
     for name in chosen {
-        step(&format!("adapter: {name}"), || one(&route, name))?;
+        step(&format!("adapter: {name}"), || one(&route, &Path::new("plugins").join(name), &folder()))?;
+    }
+    if names.is_empty() {
+        let out = run::repo().join("target/guests");
+        step("guest of the tests: rogue", || one(&route, Path::new("tests/guests/rogue"), &out))?;
     }
     Ok(())
 }
 
-fn one(route: &Route, name: &str) -> Result<()> {
+fn one(route: &Route, source: &Path, out: &Path) -> Result<()> {
     let mut tool = run::command(binary("wharf"));
-    tool.args(["adapter", "build"]).arg(Path::new("plugins").join(name));
-    tool.arg("--out").arg(folder()).arg("--target-dir").arg(route.target_dir());
+    tool.args(["adapter", "build"]).arg(source);
+    tool.arg("--out").arg(out).arg("--target-dir").arg(route.target_dir());
     tool.envs(route.environment()).env_remove("CARGO_TARGET_DIR");
     let said = run::capture(&mut tool, None)?;
     for line in said.lines() {

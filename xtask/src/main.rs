@@ -5,6 +5,7 @@
 
 mod adapters;
 mod bench;
+mod corpus;
 mod demo;
 mod guest_target;
 mod http;
@@ -40,6 +41,8 @@ enum Command {
     Test(test::Args),
     /// Every promise with its tests and how they end today
     Promises(promises::Args),
+    /// Writes the table of the attack corpus into docs/SECURITY.md
+    Corpus(corpus::Args),
     /// Kill hosts for as long as one likes, on both databases, and check after each round
     Soak(soak::Args),
     /// Formatting, clippy and cargo-deny; installs cargo-deny when it is missing
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::command(args),
         Command::Demo(args) => demo::command(args),
         Command::Test(args) => test::command(args),
+        Command::Corpus(args) => corpus::command(args),
         Command::Promises(args) => promises::command(args),
         Command::Soak(args) => soak::command(args),
         Command::Lint => lint::command(),

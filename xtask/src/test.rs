@@ -7,6 +7,7 @@ use std::process::Stdio;
 use anyhow::{Context, Result, ensure};
 
 use crate::adapters;
+use crate::corpus;
 use crate::postgres;
 use crate::progress::{Summary, say};
 use crate::run;
@@ -29,6 +30,10 @@ pub(crate) fn command(args: &Args) -> Result<()> {
     // Without the host's tool there are no adapters, and without adapters half of the tests would fail twice.
     if built && summary.step("adapters", adapters::build_all) {
         summary.step("tests", || runner.run(&["--workspace"]));
+        // Only nextest says how each test ended.
+        if runner == Runner::Nextest {
+            summary.step("attack corpus", corpus::verdict);
+        }
         summary.step("crash points", || runner.run(&CRASH_POINTS));
         let documented = crates_with_doc_tests()?;
         if runner == Runner::Nextest && !documented.is_empty() {

@@ -4,7 +4,7 @@
 //! promise that is due and has no test, or one whose test fails, is an error.
 
 mod list;
-mod results;
+pub(crate) mod results;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

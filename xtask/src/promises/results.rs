@@ -6,14 +6,14 @@ use anyhow::{Context, Result};
 
 /// How a test ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     Passed,
     Failed,
 }
 
 /// Outcomes by test path, from the two kinds of tags that matter: `<testcase name="…">` and the `<failure` or `<error`
 /// inside it. What a test has printed is escaped there, so it cannot look like a tag.
-pub(super) fn read(xml: &str) -> Result<BTreeMap<String, Outcome>> {
+pub(crate) fn read(xml: &str) -> Result<BTreeMap<String, Outcome>> {
     let mut results = BTreeMap::new();
     for case in xml.split("<testcase ").skip(1) {
         let case = case.split("</testcase>").next().unwrap_or(case);
