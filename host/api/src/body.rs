@@ -7,6 +7,7 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::LengthLimitError;
 use serde::de::DeserializeOwned;
+use serde_json::error::Category;
 
 use crate::problem::Problem;
 
@@ -36,6 +37,19 @@ pub(crate) async fn bytes(request: Request) -> Result<Bytes, Problem> {
 pub(crate) async fn json<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
     let bytes = bytes(request).await?;
     serde_json::from_slice(&bytes).map_err(|error| Problem::bad_request("bad-body", format!("the body: {error}")))
+}
+
+/// Like [`json`], for a body that holds secrets: what is wrong is told by its place and never quoted.
+pub(crate) async fn secret_json<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
+    let bytes = bytes(request).await?;
+    serde_json::from_slice(&bytes).map_err(|error| {
+        let what = match error.classify() {
+            Category::Data => "does not have the expected shape",
+            _ => "is not JSON",
+        };
+        let detail = format!("the body {what} at line {} column {}", error.line(), error.column());
+        Problem::bad_request("bad-body", detail)
+    })
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -31,6 +31,12 @@ pub(crate) enum Perm {
     /// The second pair of eyes: not the person who asked, whatever else they may do.
     EffectsApprove,
     RestoreLift,
+    SecretsRead,
+    /// Hands values in and moves their versions; nobody reads one.
+    SecretsWrite,
+    /// Destroys a tenant's key.
+    SecretsShred,
+    VaultRekey,
 }
 
 impl Perm {

@@ -16,6 +16,19 @@ use crate::{admin, body, health, ingress};
 pub(crate) enum Verb {
     Get,
     Post,
+    Put,
+    Delete,
+}
+
+impl Verb {
+    fn filter(self) -> MethodFilter {
+        match self {
+            Self::Get => MethodFilter::GET,
+            Self::Post => MethodFilter::POST,
+            Self::Put => MethodFilter::PUT,
+            Self::Delete => MethodFilter::DELETE,
+        }
+    }
 }
 
 /// One row: what is asked, who may, who answers.
@@ -50,6 +63,7 @@ pub(crate) fn rows() -> Vec<Row> {
         admin::connections::routes(),
         admin::effects::routes(),
         admin::restore::routes(),
+        admin::secrets::routes(),
     ]
     .into_iter()
     .flatten()
@@ -60,10 +74,7 @@ pub(crate) fn rows() -> Vec<Row> {
 pub fn router(state: ApiState) -> Router {
     let mut router = Router::new();
     for row in rows() {
-        let mut answer = (row.answer)(match row.verb {
-            Verb::Get => MethodFilter::GET,
-            Verb::Post => MethodFilter::POST,
-        });
+        let mut answer = (row.answer)(row.verb.filter());
         if row.perm.needs_admin() {
             answer = answer.route_layer(from_fn_with_state(state.clone(), admin_only));
         }
@@ -117,6 +128,12 @@ mod tests {
                 "Post /api/v1/tenants/{tenant}/effects/{id}/compensate EffectsResolve",
                 "Get /api/v1/tenants/{tenant}/restore-hold EffectsRead",
                 "Post /api/v1/tenants/{tenant}/restore-hold/lift RestoreLift",
+                "Get /api/v1/tenants/{tenant}/secrets SecretsRead",
+                "Put /api/v1/tenants/{tenant}/secrets/{connection}/{slot} SecretsWrite",
+                "Delete /api/v1/tenants/{tenant}/secrets/{connection}/{slot} SecretsWrite",
+                "Post /api/v1/tenants/{tenant}/secrets/{connection}/{slot}/promote SecretsWrite",
+                "Post /api/v1/tenants/{tenant}/secrets/shred SecretsShred",
+                "Post /api/v1/vault/rekey VaultRekey",
             ]
         );
     }
@@ -126,9 +143,12 @@ mod tests {
         let house = House::new().await;
         for row in rows().into_iter().filter(|row| row.perm.needs_admin()) {
             let path = row.path.replace("{tenant}", "nordic").replace("{id}", "42").replace("{name}", "x");
+            let path = path.replace("{connection}", "acme").replace("{slot}", "login");
             let method = match row.verb {
                 Verb::Get => Method::GET,
                 Verb::Post => Method::POST,
+                Verb::Put => Method::PUT,
+                Verb::Delete => Method::DELETE,
             };
             for token in [None, Some("Bearer wrong"), Some("Bearer "), Some("Basic YTpi"), Some("admin-secret")] {
                 let answer = house.ask(method.clone(), &path, token, None).await;

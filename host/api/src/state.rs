@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use wharf_domain::ids::TenantId;
 use wharf_domain::money::Money;
+use wharf_domain::port::vault::Vault;
 use wharf_store::Db;
 
 use crate::problem::Problem;
@@ -20,6 +21,7 @@ struct Inner {
     tenants: BTreeMap<TenantId, TenantAccess>,
     admin_token: Token,
     four_eyes_above: Option<Money>,
+    vault: Option<Arc<dyn Vault>>,
 }
 
 /// How the outside reaches one tenant.
@@ -56,7 +58,23 @@ impl ApiState {
         admin_token: Token,
         four_eyes_above: Option<Money>,
     ) -> Self {
-        Self(Arc::new(Inner { db, tenants, admin_token, four_eyes_above }))
+        Self(Arc::new(Inner { db, tenants, admin_token, four_eyes_above, vault: None }))
+    }
+
+    /// Takes secrets in, too. Only for a state nobody has cloned yet.
+    #[must_use]
+    pub fn with_vault(self, vault: Arc<dyn Vault>) -> Self {
+        match Arc::try_unwrap(self.0) {
+            Ok(inner) => Self(Arc::new(Inner { vault: Some(vault), ..inner })),
+            Err(shared) => Self(shared),
+        }
+    }
+
+    /// The vault; a host without one takes no secrets.
+    pub(crate) fn vault(&self) -> Result<&Arc<dyn Vault>, Problem> {
+        self.0.vault.as_ref().ok_or_else(|| {
+            Problem::conflict("no-vault", "this host has no vault").hint("add `[vault] key = …` to its configuration")
+        })
     }
 
     pub(crate) fn four_eyes_above(&self) -> Option<&Money> {

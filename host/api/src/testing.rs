@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use async_trait::async_trait;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, header};
 use serde_json::{Value, json};
@@ -18,6 +19,8 @@ use wharf_domain::exception::{self as codes, NewException, Severity};
 use wharf_domain::fault::{Blame, Fault, FaultKind};
 use wharf_domain::ids::{ConnectionId, Digest, EffectId, ExceptionId, IdSource, TenantId};
 use wharf_domain::money::Money;
+use wharf_domain::port::vault::{Kept, NewSecret, Vault, Wired};
+use wharf_domain::secret::{SecretAt, Stage};
 use wharf_domain::time::{ManualClock, Timestamp};
 use wharf_flows::{intake, order_release, runner};
 use wharf_store::accounts::{self, AccountKey};
@@ -25,6 +28,7 @@ use wharf_store::effects::{self, Change, NewEffect};
 use wharf_store::flows::{self, FlowRow};
 use wharf_store::inbox::{self, NewEvent};
 use wharf_store::jobs::{self, Finish, JobRow, NewJob};
+use wharf_store::secrets::{self, NewVersion};
 use wharf_store::{Db, Tx, exceptions};
 
 use crate::{ApiState, TenantAccess, Token, router};
@@ -47,6 +51,49 @@ pub(crate) struct House {
     router: axum::Router,
 }
 
+/// A vault with one slot, `login` of `nordic`'s `acme`. It keeps versions and nothing of their values.
+struct Shelf(Db);
+
+#[async_trait]
+impl Vault for Shelf {
+    fn wired(&self, of: &TenantId) -> Vec<Wired> {
+        let connection = ConnectionId::parse("acme").expect("connection");
+        let (slot, fields) = ("login".to_owned(), &["username", "password"][..]);
+        let login = Wired { connection, slot, kind: "basic", fields, configured: true };
+        if *of == tenant() { vec![login] } else { vec![] }
+    }
+
+    async fn set(&self, actor: &Actor, at: &SecretAt, new: NewSecret) -> Result<Kept, Fault> {
+        let fault = |kind, text: &str| Fault::new(kind, "fake", text, Blame::Operator);
+        if !self.wired(&at.tenant).iter().any(|wired| wired.connection == at.connection && wired.slot == at.slot) {
+            return Err(fault(FaultKind::NotFound, "no such slot"));
+        }
+        if !new.values.keys().eq(["password", "username"]) {
+            return Err(fault(FaultKind::InvalidInput, "wrong fields"));
+        }
+        let mut tx = self.0.begin().await.expect("begin");
+        if secrets::take_key(&mut tx, &at.tenant).await.expect("key").wrapped.is_none() {
+            secrets::give_key(&mut tx, actor, &at.tenant, "fake", b"fake").await.expect("given");
+        }
+        let version = secrets::next_version(&mut tx, actor, at).await.expect("number");
+        let stage = if new.as_next { Stage::Next } else { Stage::Current };
+        let row = NewVersion { version, stage, sealed: b"", account: "", overlap_ms: new.overlap_ms.unwrap_or(1_000) };
+        secrets::put(&mut tx, actor, at, &row).await.expect("put");
+        tx.commit().await.expect("commit");
+        Ok(Kept { version, fresh: true })
+    }
+
+    fn overlap_ms(&self) -> i64 {
+        1_000
+    }
+
+    async fn rekey(&self, _actor: &Actor) -> Result<u32, Fault> {
+        Ok(0)
+    }
+
+    fn changed(&self, _tenant: &TenantId) {}
+}
+
 /// An answer, read to its end.
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -65,6 +112,14 @@ impl Answer {
 
 impl House {
     pub(crate) async fn new() -> Self {
+        Self::with(true).await
+    }
+
+    pub(crate) async fn without_vault() -> Self {
+        Self::with(false).await
+    }
+
+    async fn with(vault: bool) -> Self {
         let directory = TempDir::new().expect("directory");
         let clock = Arc::new(ManualClock::at(START));
         let path = directory.path().join("wharf.db");
@@ -74,8 +129,12 @@ impl House {
             (tenant(), TenantAccess { webhook_token: Some(Token::new("hook-secret")) }),
             (TenantId::parse("silent").expect("tenant"), TenantAccess { webhook_token: None }),
         ]);
-        let router =
-            router(ApiState::new(db.clone(), tenants, Token::new("admin-secret"), Money::parse("500", "EUR").ok()));
+        let limit = Money::parse("500", "EUR").ok();
+        let mut state = ApiState::new(db.clone(), tenants, Token::new("admin-secret"), limit);
+        if vault {
+            state = state.with_vault(Arc::new(Shelf(db.clone())));
+        }
+        let router = router(state);
         Self { _directory: directory, clock, db, router }
     }
 

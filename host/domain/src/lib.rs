@@ -16,6 +16,7 @@ pub mod port;
 pub mod quarantine;
 pub mod rate;
 pub mod schedule;
+pub mod secret;
 pub mod shipment;
 pub mod time;
 pub mod tracking;

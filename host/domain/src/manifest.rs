@@ -181,6 +181,44 @@ pub enum SecretSlot {
     },
 }
 
+impl SecretSlot {
+    /// As the manifest writes it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Header { .. } => "header",
+            Self::Basic => "basic",
+            Self::Oauth2ClientCredentials { .. } => "oauth2-client-credentials",
+        }
+    }
+
+    /// The values a person gives, by name. All of them are needed.
+    pub fn fields(&self) -> &'static [&'static str] {
+        match self {
+            Self::Header { .. } => &["value"],
+            Self::Basic => &["username", "password"],
+            Self::Oauth2ClientCredentials { .. } => &["client_id", "client_secret"],
+        }
+    }
+
+    /// Can a field hold this? `Err` is the rule it breaks; it fits after the field's name.
+    pub fn check(&self, _field: &str, value: &str) -> Result<(), &'static str> {
+        if value.contains(char::is_control) || value.trim() != value {
+            return Err("must be one line of text without blanks around it");
+        }
+        Ok(())
+    }
+
+    /// The field that says whose account it is: another value there is another account. `None` where the secret names
+    /// nobody, so that a new one is taken for the same account's.
+    pub fn names_account(&self) -> Option<&'static str> {
+        match self {
+            Self::Header { .. } => None,
+            Self::Basic => Some("username"),
+            Self::Oauth2ClientCredentials { .. } => Some("client_id"),
+        }
+    }
+}
+
 /// One setting.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -2,17 +2,23 @@
 //!
 //! Connection, origins, settings and secret slots go in, and of each slot the field that names the account: the user,
 //! the client, or the key where there is nothing else. Of its value only two bytes of a digest are used. That tells a
-//! change (it misses one in 65,536) and cannot be turned back. A new password of the same user is the same account.
+//! change (it misses one in 65,536) and cannot be turned back. A new password of the same user is the same account. A
+//! version in the vault carries its account's two bytes with it, so that also a new key can be the same account's.
 
-use secrecy::ExposeSecret;
 use wharf_domain::ids::Digest;
-use wharf_domain::manifest::SecretSlot;
 
-use crate::{BoundSecret, Grant};
+use crate::Grant;
+use crate::vault::{Vault, account};
 
 impl Grant {
-    /// The account behind this grant. The same text for the same account, in every process.
+    /// The account behind this grant, with the configuration's secrets.
     pub fn account_ref(&self) -> Digest {
+        self.account_with(None)
+    }
+
+    /// The account behind this grant, with the secrets that are sent now. The same text for the same account, in every
+    /// process that has looked into the vault.
+    pub(crate) fn account_with(&self, vault: Option<&Vault>) -> Digest {
         let mut text = format!("{}\n{}\n", self.tenant, self.connection);
         let mut origins: Vec<_> = self.origins.iter().map(|origin| origin.url.trim_end_matches('/')).collect();
         origins.sort_unstable();
@@ -23,21 +29,15 @@ impl Grant {
             text.push_str(&format!("config {key}={}\n", Digest::of(value.as_bytes())));
         }
         for (name, secret) in &self.secrets {
-            text.push_str(&format!("secret {name} {}\n", trace(secret)));
+            let held = vault.and_then(|vault| vault.peek(&self.tenant, &self.connection, name));
+            let trace = match held.and_then(|held| held.current) {
+                Some(value) => value.account.clone(),
+                None => account(&secret.slot, &secret.values),
+            };
+            text.push_str(&format!("secret {name} {trace}\n"));
         }
         Digest::of(text.as_bytes())
     }
-}
-
-/// Two bytes of the account's name; empty without a value.
-fn trace(secret: &BoundSecret) -> String {
-    let field = match &secret.slot {
-        SecretSlot::Header { .. } => "value",
-        SecretSlot::Basic => "username",
-        SecretSlot::Oauth2ClientCredentials { .. } => "client_id",
-    };
-    let digest = secret.values.get(field).map(|value| Digest::of(value.expose_secret().as_bytes()));
-    digest.and_then(|digest| digest.hex().get(..4).map(str::to_owned)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -47,8 +47,10 @@ mod tests {
     use secrecy::SecretString;
     use wharf_domain::ids::TenantId;
 
+    use wharf_domain::manifest::SecretSlot;
+
     use super::*;
-    use crate::{Limits, Origin};
+    use crate::{BoundSecret, Limits, Origin};
 
     fn grant(account: &str, user: &str, password: &str) -> Grant {
         let values = [("username", user), ("password", password)];

@@ -3,12 +3,14 @@
 use wharf_domain::account::Why;
 use wharf_domain::effect::{self, EffectClass, EffectState};
 use wharf_domain::fault::{Blame, EffectCertainty, Fault, FaultKind, Provider, Retry};
+use wharf_domain::secret::SecretAt;
 use wharf_domain::time::Timestamp;
 use wharf_store::StoreError;
 use wharf_store::effects::EffectRow;
 
 use crate::oauth::TokenError;
 use crate::policy::Denial;
+use crate::vault::SealError;
 use crate::wire::WireError;
 
 /// A request the policy refuses. Nothing was sent.
@@ -78,11 +80,14 @@ pub(crate) fn token_unanswered(err: &WireError, slot: &str) -> Fault {
     Fault { message: format!("no token for secret `{slot}`: {}", fault.message), ..fault }
 }
 
+/// The token endpoint does not take the client's credentials.
+pub(crate) const TOKEN_REFUSED: &str = "egress.token-refused";
+
 /// The token endpoint answered, but with no token.
 pub(crate) fn token_refused(status: u16, slot: &str) -> Fault {
     let (kind, code, blame, why) = match status {
         400 | 401 => {
-            (FaultKind::Unauthorized, "egress.token-refused", Blame::Operator, "check its client id and client secret")
+            (FaultKind::Unauthorized, TOKEN_REFUSED, Blame::Operator, "check its client id and client secret")
         }
         403 => (FaultKind::Forbidden, "egress.token-forbidden", Blame::Operator, "the account lacks a permission"),
         429 => (FaultKind::RateLimited, "egress.token-rate-limited", Blame::Partner, "too many token requests"),
@@ -103,6 +108,41 @@ pub(crate) fn token_unreadable(err: &TokenError, slot: &str) -> Fault {
 /// A value the operator has to give or correct. `what` names it.
 pub(crate) fn operator(code: &str, text: String) -> Fault {
     Fault::new(FaultKind::Unauthorized, format!("egress.{code}"), text, Blame::Operator)
+}
+
+/// The vault cannot be read or written now. Nothing was sent or changed.
+pub(crate) fn vault(err: &StoreError) -> Fault {
+    let text = format!("the vault does not answer: {err}");
+    Fault::new(FaultKind::Transient, "egress.vault", text, Blame::Host)
+}
+
+/// A secret is there and does not open. `name` is `connection/slot`.
+pub(crate) fn sealed(name: &str, why: &str) -> Fault {
+    let text = format!(
+        "secret `{name}` does not open: {why}; hand it in again with `wharf secret set`, or bring the right `vault.key` back"
+    );
+    operator("secret-sealed", text)
+}
+
+/// Nothing can be sealed.
+pub(crate) fn sealing(err: &SealError) -> Fault {
+    Fault::new(FaultKind::Transient, "egress.vault", format!("nothing can be sealed: {err}"), Blame::Host)
+}
+
+/// No connection that runs here has such a slot.
+pub(crate) fn unknown_slot(at: &SecretAt) -> Fault {
+    let text = format!("tenant `{}` has no secret `{}`; list them to see which there are", at.tenant, shown(at));
+    Fault::new(FaultKind::NotFound, "egress.unknown-secret", text, Blame::Operator)
+}
+
+fn shown(at: &SecretAt) -> String {
+    at.to_string().chars().take(100).flat_map(char::escape_debug).collect()
+}
+
+/// A value that does not fit its slot. The text never holds it.
+pub(crate) fn bad_value(field: &str, text: String) -> Fault {
+    let fault = Fault::new(FaultKind::InvalidInput, "egress.bad-secret", text.clone(), Blame::Operator);
+    fault.with_field(field, "format", text)
 }
 
 /// A mistake of the host's own code.

@@ -1,16 +1,22 @@
 //! Puts a route's secret on a request, at the last moment and out of the caller's sight.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use http::{HeaderName, HeaderValue, Method, header};
 use secrecy::{ExposeSecret, SecretString};
 use wharf_domain::fault::Fault;
+use wharf_domain::ids::ConnectionId;
 use wharf_domain::manifest::SecretSlot;
+use wharf_domain::secret::SecretAt;
 
 use crate::exchange::{Budget, exchange};
 use crate::oauth::{self, Granted, TokenKey};
 use crate::policy::Permitted;
 use crate::redact::Secrets;
+use crate::vault::Value;
 use crate::wire::{Caps, WireRequest};
-use crate::{BoundSecret, Grant, Room, fault};
+use crate::{Grant, Room, fault};
 
 /// Token answers are small.
 const TOKEN_CAPS: Caps = Caps { body_bytes: 64 << 10, headers: 64, head_bytes: 16 << 10 };
@@ -22,11 +28,20 @@ pub(crate) struct Credential {
     pub(crate) shown: String,
     /// For a token of the cache: which one, so that a refused token is replaced once.
     pub(crate) serial: Option<u64>,
+    /// The version of the vault it is made of; `None` when the grant had the value.
+    pub(crate) kept: Option<(SecretAt, i64)>,
+}
+
+/// What the partner has just turned down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// A token, by its serial.
+    Token(u64),
+    /// A version of the vault.
+    Version(i64),
 }
 
 /// The credential of the request's route; `None` for a route without one. `secrets` learns every value in use.
-///
-/// `refused` is the serial of a token the partner has just turned down.
 ///
 /// # Errors
 /// A missing or unusable value is the operator's; a token endpoint that fails is classified by [`fault`]. Nothing was
@@ -37,22 +52,19 @@ pub(crate) async fn credential(
     permitted: &Permitted<'_>,
     secrets: &mut Secrets,
     budget: Budget,
-    refused: Option<u64>,
+    refused: Option<Refused>,
 ) -> Result<Option<Credential>, Fault> {
     let Some(name) = permitted.route.secret.as_deref() else {
         return Ok(None);
     };
-    let secret = grant.secrets.get(name).ok_or_else(|| missing(grant, name, None))?;
-    // Without a ledger a call is a try-out, and a slot nobody filled goes by name there too.
-    let offline = room.wire.offline() || (room.db.is_none() && secret.values.is_empty());
-    let slot = Slot { grant, name, secret, offline };
-    match &secret.slot {
+    let slot = Slot::of(room, grant, name, refused).await?;
+    let mut credential = match slot.slot {
         SecretSlot::Header { header, format } => {
             let value = slot.value("value")?;
             slot.learn(secrets, "value", value.expose_secret(), false);
             let text = format.replace("{value}", value.expose_secret());
             let shown = format.replace("{value}", &slot.shown("value"));
-            slot.header(header, &text, shown, None).map(Some)
+            slot.header(header, &text, shown, None)?
         }
         SecretSlot::Basic => {
             let (user, password) = (slot.value("username")?, slot.value("password")?);
@@ -65,30 +77,65 @@ pub(crate) async fn credential(
             slot.learn(secrets, "password", password.expose_secret(), false);
             slot.learn(secrets, "password", text.trim_start_matches("Basic "), false);
             let shown = format!("Basic {}:{}", slot.shown("username"), slot.shown("password"));
-            slot.header(header::AUTHORIZATION.as_str(), &text, shown, None).map(Some)
+            slot.header(header::AUTHORIZATION.as_str(), &text, shown, None)?
         }
         SecretSlot::Oauth2ClientCredentials { .. } => {
             let shown = format!("Bearer {}", slot.shown("token"));
             if slot.offline {
-                return slot.header(header::AUTHORIZATION.as_str(), &shown, shown.clone(), None).map(Some);
+                slot.header(header::AUTHORIZATION.as_str(), &shown, shown.clone(), None)?
+            } else {
+                let token = slot.token(room, permitted, secrets, budget, refused).await?;
+                let text = format!("Bearer {}", token.value.expose_secret());
+                slot.header(header::AUTHORIZATION.as_str(), &text, shown, Some(token.serial))?
             }
-            let token = slot.token(room, permitted, secrets, budget, refused).await?;
-            let text = format!("Bearer {}", token.value.expose_secret());
-            slot.header(header::AUTHORIZATION.as_str(), &text, shown, Some(token.serial)).map(Some)
         }
-    }
+    };
+    credential.kept = slot.kept();
+    Ok(Some(credential))
+}
+
+/// Where a slot's values are.
+enum Values<'a> {
+    /// In the grant: from the configuration, or from the caller itself.
+    Given(&'a BTreeMap<String, SecretString>),
+    Kept(Arc<Value>),
 }
 
 /// One slot in use.
 struct Slot<'a> {
     grant: &'a Grant,
     name: &'a str,
-    secret: &'a BoundSecret,
+    slot: &'a SecretSlot,
+    values: Values<'a>,
     /// Names go in place of values.
     offline: bool,
 }
 
-impl Slot<'_> {
+impl<'a> Slot<'a> {
+    /// The slot with the values that count now.
+    async fn of(room: &Room, grant: &'a Grant, name: &'a str, refused: Option<Refused>) -> Result<Self, Fault> {
+        let secret = grant.secrets.get(name).ok_or_else(|| missing(grant, name, None))?;
+        // Without a ledger a call is a try-out, and a slot nobody filled goes by name there too.
+        let offline = room.wire.offline() || (room.db.is_none() && secret.values.is_empty());
+        let mut values = Values::Given(&secret.values);
+        if let Some(vault) = room.vault.as_ref().filter(|_| !offline) {
+            vault.fresh(&grant.tenant).await?;
+            if let Some(held) = vault.peek(&grant.tenant, &grant.connection, name) {
+                if let Some(why) = &held.shut {
+                    return Err(fault::sealed(&format!("{}/{name}", grant.connection), why));
+                }
+                let after = match refused {
+                    Some(Refused::Version(version)) => held.after(version, room.now()).cloned(),
+                    _ => None,
+                };
+                if let Some(value) = after.or(held.current) {
+                    values = Values::Kept(value);
+                }
+            }
+        }
+        Ok(Self { grant, name, slot: &secret.slot, values, offline })
+    }
+
     /// What stands in place of a field's value.
     fn shown(&self, field: &str) -> String {
         format!("{{{{secret:{}.{field}}}}}", self.name)
@@ -105,10 +152,31 @@ impl Slot<'_> {
         if self.offline {
             return Ok(SecretString::from(self.shown(field)));
         }
-        match self.secret.values.get(field) {
+        let values = match &self.values {
+            Values::Given(values) => values,
+            Values::Kept(value) => &value.fields,
+        };
+        match values.get(field) {
             Some(value) if !value.expose_secret().is_empty() => Ok(value.clone()),
             _ => Err(missing(self.grant, self.name, Some(field))),
         }
+    }
+
+    /// The place and the version in use, when they are the vault's.
+    fn kept(&self) -> Option<(SecretAt, i64)> {
+        let Values::Kept(value) = &self.values else { return None };
+        let connection = ConnectionId::parse(&self.grant.connection).ok()?;
+        let at = SecretAt { tenant: self.grant.tenant.clone(), connection, slot: self.name.to_owned() };
+        Some((at, value.version))
+    }
+
+    /// The slot with other values: those that followed the ones in use, or the ones before them.
+    async fn instead(&self, room: &Room) -> Option<Self> {
+        let ((at, version), vault) = (self.kept()?, room.vault.as_ref()?);
+        if !vault.another(&at, version, room.now()).await {
+            return None;
+        }
+        Self::of(room, self.grant, self.name, Some(Refused::Version(version))).await.ok()
     }
 
     fn header(&self, name: &str, text: &str, shown: String, serial: Option<u64>) -> Result<Credential, Fault> {
@@ -121,7 +189,7 @@ impl Slot<'_> {
         let mut value = HeaderValue::from_str(text)
             .map_err(|_| unusable("holds characters a header cannot carry; look for a line break"))?;
         value.set_sensitive(true);
-        Ok(Credential { name, value, shown, serial })
+        Ok(Credential { name, value, shown, serial, kept: None })
     }
 
     async fn token(
@@ -130,24 +198,46 @@ impl Slot<'_> {
         permitted: &Permitted<'_>,
         secrets: &mut Secrets,
         budget: Budget,
-        refused: Option<u64>,
+        refused: Option<Refused>,
     ) -> Result<oauth::Token, Fault> {
         let (id, secret) = (self.value("client_id")?, self.value("client_secret")?);
-        let pair = oauth::basic(&id, &secret);
-        self.learn(secrets, "client_id", id.expose_secret(), true);
-        self.learn(secrets, "client_secret", secret.expose_secret(), false);
-        self.learn(secrets, "client_secret", pair.trim_start_matches("Basic "), false);
+        let pair = self.pair(secrets)?;
         let key = TokenKey {
             tenant: self.grant.tenant.as_str().to_owned(),
             connection: self.grant.connection.clone(),
             slot: self.name.to_owned(),
             origin: permitted.origin(),
         };
-        let fetch = self.fetch(room, permitted, budget, &pair);
         let credentials = oauth::fingerprint(&id, &secret);
+        let refused = match refused {
+            Some(Refused::Token(serial)) => Some(serial),
+            _ => None,
+        };
+        let fetch = async {
+            match self.fetch(room, permitted, budget, &pair).await {
+                Err(fault) if fault.code == fault::TOKEN_REFUSED => match self.instead(room).await {
+                    Some(other) => {
+                        let pair = other.pair(secrets)?;
+                        other.fetch(room, permitted, budget, &pair).await
+                    }
+                    None => Err(fault),
+                },
+                done => done,
+            }
+        };
         let token = room.tokens.get(key, credentials, room.clock.as_ref(), refused, fetch).await?;
         self.learn(secrets, "token", token.value.expose_secret(), false);
         Ok(token)
+    }
+
+    /// What proves to the token endpoint who asks.
+    fn pair(&self, secrets: &mut Secrets) -> Result<String, Fault> {
+        let (id, secret) = (self.value("client_id")?, self.value("client_secret")?);
+        let pair = oauth::basic(&id, &secret);
+        self.learn(secrets, "client_id", id.expose_secret(), true);
+        self.learn(secrets, "client_secret", secret.expose_secret(), false);
+        self.learn(secrets, "client_secret", pair.trim_start_matches("Basic "), false);
+        Ok(pair)
     }
 
     /// One request to the token endpoint, at the origin the call goes to. Repeated by nobody.
@@ -158,7 +248,7 @@ impl Slot<'_> {
         budget: Budget,
         pair: &str,
     ) -> Result<Granted, Fault> {
-        let SecretSlot::Oauth2ClientCredentials { token_path, form, headers_from_config } = &self.secret.slot else {
+        let SecretSlot::Oauth2ClientCredentials { token_path, form, headers_from_config } = self.slot else {
             return Err(fault::host("secret-unusable", format!("secret `{}` is no OAuth secret", self.name)));
         };
         let mut headers = vec![
@@ -193,6 +283,6 @@ impl Slot<'_> {
 
 fn missing(grant: &Grant, slot: &str, field: Option<&str>) -> Fault {
     let name = field.map_or_else(|| slot.to_owned(), |field| format!("{slot}.{field}"));
-    let text = format!("secret `{name}` has no value; give it under `secrets` of connection `{}`", grant.connection);
+    let text = format!("secret `{name}` has no value; give it under `secrets` of connection `{}`, or to the vault with `wharf secret set`", grant.connection);
     fault::operator("secret-missing", text)
 }

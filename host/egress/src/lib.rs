@@ -24,6 +24,7 @@ mod redact;
 mod replay;
 mod send;
 mod tape;
+mod vault;
 pub mod wire;
 
 use std::collections::BTreeMap;
@@ -44,6 +45,7 @@ pub use address::{AddressError, AddressRule, Class, classify};
 pub use ledger::Ledger;
 pub use live::Live;
 pub use replay::{Replay, ReplayError};
+pub use vault::{Keys, Vault, VaultConfig, VaultError};
 pub use wire::Wire;
 
 /// The host's own limits for every request.
@@ -89,8 +91,8 @@ pub struct Grant {
     pub adapter_digest: Option<Digest>,
     pub origins: Vec<Origin>,
     pub routes: Vec<Route>,
-    /// By slot name. A slot without values can only be used without a database or a network: there names stand in for
-    /// values and no token is fetched.
+    /// By slot name. What the vault holds of a slot counts before the values here. A slot without either can only be used
+    /// without a database or a network: there names stand in for values and no token is fetched.
     pub secrets: BTreeMap<String, BoundSecret>,
     pub config: BTreeMap<String, String>,
     pub limits: Limits,
@@ -211,6 +213,7 @@ struct Room {
     wire: Arc<dyn Wire>,
     tokens: oauth::Tokens,
     calm: account::Calm,
+    vault: Option<Vault>,
 }
 
 impl Room {
@@ -225,9 +228,20 @@ impl Egress {
     /// A door over `wire`. Without a database nothing is journaled or taped, so nothing protects from sending twice:
     /// that is for offline calls.
     pub fn new(db: Option<Db>, clock: Arc<dyn Clock>, config: EgressConfig, wire: Arc<dyn Wire>) -> Self {
-        let ledger = db.clone().map(|db| Ledger::new(db, config.settle_delay_ms));
+        Self::with_vault(db, clock, config, wire, None)
+    }
+
+    /// Like [`Egress::new`]. What the vault holds is sent instead of what a grant holds.
+    pub fn with_vault(
+        db: Option<Db>,
+        clock: Arc<dyn Clock>,
+        config: EgressConfig,
+        wire: Arc<dyn Wire>,
+        vault: Option<Vault>,
+    ) -> Self {
+        let ledger = db.clone().map(|db| Ledger::new(db, config.settle_delay_ms).knowing(vault.clone()));
         let (tokens, calm) = (oauth::Tokens::default(), account::Calm::default());
-        Self { room: Arc::new(Room { db, ledger, clock, config, wire, tokens, calm }) }
+        Self { room: Arc::new(Room { db, ledger, clock, config, wire, tokens, calm, vault }) }
     }
 
     /// Sends one request and waits for the whole answer.

@@ -14,7 +14,7 @@ use wharf_domain::ids::Digest;
 use crate::account::Admitted;
 use crate::crash_point::crash_point;
 use crate::exchange::{Budget, exchange};
-use crate::inject::{Credential, credential};
+use crate::inject::{Credential, Refused, credential};
 use crate::key::{Keyed, keyed};
 use crate::ledger::{End, Entry, Opening};
 use crate::policy::{Permitted, permit};
@@ -42,6 +42,9 @@ pub(crate) async fn send(
     })?;
     if permitted.class != EffectClass::Read {
         steps.risked += 1;
+    }
+    if let Some(vault) = &room.vault {
+        vault.fresh(&grant.tenant).await?;
     }
     let name = permitted.name();
     let (body, timeout_ms) = (request.body.unwrap_or_default(), request.timeout_ms);
@@ -97,7 +100,7 @@ impl Call<'_> {
     }
 
     /// Waits for the account's leave, then fetches the credential. The request's time begins once it may go.
-    async fn admit(&self, refused: Option<u64>, steps: &mut Steps) -> Result<Ready<'_>, Fault> {
+    async fn admit(&self, refused: Option<Refused>, steps: &mut Steps) -> Result<Ready<'_>, Fault> {
         let millis = i64::try_from(self.time_left()?).unwrap_or(i64::MAX);
         let admitted = self.room.admit(self.grant, self.ctx, steps, millis).await?;
         let armed = match self.time_left().map(Budget::of) {
@@ -121,9 +124,13 @@ impl Call<'_> {
             let done = self.go(&armed, None, steps).await;
             self.keep(&done.tape).await;
             self.report(admitted, self.outcome(&done, self.permitted.class)).await;
+            self.note_use(&armed).await;
             match done.answer {
                 Err(err) => return Err(fault::no_answer(&err, &self.name, self.permitted.class, done.sent)),
-                Ok(answer) if refused.is_none() && self.token_expired(&armed, &answer) => refused = armed.serial(),
+                Ok(answer) if refused.is_none() => match self.turned_down(&armed, &answer).await {
+                    None => return Ok(answer),
+                    another => refused = another,
+                },
                 Ok(answer) => return Ok(answer),
             }
         }
@@ -131,7 +138,7 @@ impl Call<'_> {
 
     /// A request whose effect must be known: written down before the first byte, settled after the last.
     async fn journaled(&self, ledger: &Ledger, steps: &mut Steps) -> Result<Response, Fault> {
-        let entry = self.entry(steps)?;
+        let mut entry = self.entry(steps)?;
         let mut row = match ledger.open_step(&entry).await? {
             Opening::Answered(answer) => return Ok(answer),
             Opening::Ready(row) => *row,
@@ -141,6 +148,8 @@ impl Call<'_> {
         loop {
             let key = keyed(self.permitted.route, row.remote_key.as_deref(), &self.body)?;
             let Ready { armed, admitted } = self.admit(refused, steps).await?;
+            // It may have waited for its turn meanwhile.
+            entry = entry.under(self.account());
             let deadline = self.ctx.deadline.min(self.room.now().plus(armed.budget.left()));
             row = match ledger.sending(&entry, &row, deadline).await {
                 Ok(row) => row,
@@ -176,10 +185,14 @@ impl Call<'_> {
             self.report(admitted, outcome).await;
             row = closed?;
             crash_point!("cp11_outcome_committed");
-            if refused.is_some() || meaning != Meaning::Refused || !self.token_expired(&armed, &answer) {
+            self.note_use(&armed).await;
+            if refused.is_some() || meaning != Meaning::Refused {
                 return Ok(answer);
             }
-            refused = armed.serial();
+            refused = self.turned_down(&armed, &answer).await;
+            if refused.is_none() {
+                return Ok(answer);
+            }
             row = ledger.reopen(&entry, &row).await?;
         }
     }
@@ -187,7 +200,13 @@ impl Call<'_> {
     fn entry(&self, steps: &mut Steps) -> Result<Entry<'_>, Fault> {
         let route = self.permitted.route;
         let business = self.ctx.business.as_ref().filter(|key| Some(&key.effect_type) == route.effect.as_ref());
-        Entry::new(self.ctx, self.grant, route, steps.mutating_step(&self.name), business, self.digest())
+        let entry = Entry::new(self.ctx, self.grant, route, steps.mutating_step(&self.name), business, self.digest());
+        entry.map(|entry| entry.under(self.account()))
+    }
+
+    /// Whose account it is now.
+    fn account(&self) -> Digest {
+        self.grant.account_with(self.room.vault.as_ref())
     }
 
     /// What makes a repeat a repeat. Headers but `content-type` are left out: trace ids differ between attempts.
@@ -217,7 +236,7 @@ impl Call<'_> {
     }
 
     /// Fetches the credential, within the request's time.
-    async fn arm(&self, refused: Option<u64>, budget: Budget) -> Result<Armed, Fault> {
+    async fn arm(&self, refused: Option<Refused>, budget: Budget) -> Result<Armed, Fault> {
         let mut secrets = Secrets::default();
         let fetch = credential(self.room, self.grant, &self.permitted, &mut secrets, budget, refused);
         let credential = match timeout_at(budget.until, Box::pin(fetch)).await {
@@ -278,10 +297,27 @@ impl Call<'_> {
         }
     }
 
-    /// Did the partner turn a token down, having done nothing?
-    fn token_expired(&self, armed: &Armed, answer: &Response) -> bool {
+    /// Did the partner turn a credential down, having done nothing, and is there another one to try? A token is fetched
+    /// anew; a secret gives way to the version that has followed it, or to the one before it.
+    async fn turned_down(&self, armed: &Armed, answer: &Response) -> Option<Refused> {
         let proof = self.permitted.class == EffectClass::Read || self.permitted.route.proves_no_effect(401);
-        answer.status == 401 && armed.serial().is_some() && proof
+        if answer.status != 401 || !proof {
+            return None;
+        }
+        let credential = armed.credential.as_ref()?;
+        if let Some(serial) = credential.serial {
+            return Some(Refused::Token(serial));
+        }
+        let ((at, version), vault) = (credential.kept.as_ref()?, self.room.vault.as_ref()?);
+        vault.another(at, *version, self.room.now()).await.then_some(Refused::Version(*version))
+    }
+
+    /// For people who ask which secrets are still in use.
+    async fn note_use(&self, armed: &Armed) {
+        let kept = armed.credential.as_ref().and_then(|credential| credential.kept.as_ref());
+        if let (Some(vault), Some((at, version))) = (&self.room.vault, kept) {
+            vault.used(at, *version).await;
+        }
     }
 
     /// A tape that cannot be kept fails no call.
@@ -306,12 +342,6 @@ struct Armed {
     credential: Option<Credential>,
     redactor: Redactor,
     budget: Budget,
-}
-
-impl Armed {
-    fn serial(&self) -> Option<u64> {
-        self.credential.as_ref().and_then(|credential| credential.serial)
-    }
 }
 
 /// One exchange of the caller, as it may be seen.

@@ -37,10 +37,7 @@ pub(crate) struct Operation<'a> {
 
 impl Client {
     pub(crate) fn new(egress: Egress, config: &OdooConfig, routes: Vec<Route>) -> Self {
-        let slot = SecretSlot::Header { header: "authorization".to_owned(), format: "bearer {value}".to_owned() };
-        let values = BTreeMap::from([("value".to_owned(), config.api_key.clone())]);
-        let secrets = BTreeMap::from([(routes::KEY_SLOT.to_owned(), BoundSecret { slot, values })]);
-        Self::with(egress, config, routes, secrets)
+        Self::with(egress, config, routes, BTreeMap::from([crate::key_slot(config)]))
     }
 
     /// A client for the web session routes; without a cookie it can only authenticate.
@@ -61,7 +58,7 @@ impl Client {
         let origin = config.url.trim_end_matches('/').to_owned();
         let grant = Grant {
             tenant: config.tenant.clone(),
-            connection: "odoo".to_owned(),
+            connection: crate::CONNECTION.to_owned(),
             adapter_digest: None,
             origins: vec![Origin { url: origin.clone(), allow_private: config.allow_private_address }],
             routes,

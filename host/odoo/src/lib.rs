@@ -16,8 +16,12 @@ mod routes;
 pub mod setup;
 mod value;
 
+use std::collections::BTreeMap;
+
 use secrecy::SecretString;
 use wharf_domain::ids::TenantId;
+use wharf_domain::manifest::SecretSlot;
+use wharf_egress::BoundSecret;
 
 pub use erp::OdooErp;
 pub use probe::{Finding, Level, probe};
@@ -39,6 +43,16 @@ pub struct OdooConfig {
     /// Record id of the company this tenant is; absent means every company of the key's user.
     pub company: Option<i64>,
     pub events: EventSource,
+}
+
+/// What the door calls a tenant's Odoo in place of a connection.
+pub const CONNECTION: &str = "odoo";
+
+/// The slot of the API key, by its name, with the configuration's value.
+pub fn key_slot(config: &OdooConfig) -> (String, BoundSecret) {
+    let slot = SecretSlot::Header { header: "authorization".to_owned(), format: "bearer {value}".to_owned() };
+    let values = BTreeMap::from([("value".to_owned(), config.api_key.clone())]);
+    (routes::KEY_SLOT.to_owned(), BoundSecret { slot, values })
 }
 
 /// Where events come from.

@@ -11,18 +11,33 @@ use wharf_sandbox::roles::Settings;
 
 use crate::config::{Config, Connection, Tenant};
 
+/// What to do about a secret the configuration does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Absent {
+    /// It must be there.
+    Refuse,
+    /// The vault may have it.
+    AskVault,
+}
+
+impl Absent {
+    pub(crate) fn of(config: &Config) -> Self {
+        if config.vault.is_some() { Self::AskVault } else { Self::Refuse }
+    }
+}
+
 /// The grant of one connection, and what its guest is told.
 pub(crate) fn connection(
     config: &Config,
     tenant: &Tenant,
     connection: &Connection,
-    manifest: &Manifest,
-    digest: Option<Digest>,
+    (manifest, digest): (&Manifest, Option<Digest>),
+    absent: Absent,
 ) -> Result<(Grant, Settings)> {
     let name = format!("connection `{}` of tenant `{}`", connection.id, tenant.id);
     let endpoint = endpoint(connection, manifest).with_context(|| name.clone())?;
     let settings = settings(connection, manifest).with_context(|| name.clone())?;
-    let secrets = secrets(config, connection, manifest).with_context(|| name.clone())?;
+    let secrets = secrets(config, connection, manifest, absent).with_context(|| name.clone())?;
     let limits = manifest.limits.tightened(&connection.limits).with_context(|| format!("`limits` of {name}"))?;
     let terms = Terms { account: endpoint.clone(), limits, healthy: Vec::new() };
     let grant = Grant {
@@ -68,31 +83,31 @@ fn settings(connection: &Connection, manifest: &Manifest) -> Result<BTreeMap<Str
     Ok(out)
 }
 
-/// The fields a slot needs.
-fn fields(slot: &SecretSlot) -> &'static [&'static str] {
-    match slot {
-        SecretSlot::Header { .. } => &["value"],
-        SecretSlot::Basic => &["username", "password"],
-        SecretSlot::Oauth2ClientCredentials { .. } => &["client_id", "client_secret"],
-    }
-}
-
-fn secrets(config: &Config, connection: &Connection, manifest: &Manifest) -> Result<BTreeMap<String, BoundSecret>> {
+fn secrets(
+    config: &Config,
+    connection: &Connection,
+    manifest: &Manifest,
+    absent: Absent,
+) -> Result<BTreeMap<String, BoundSecret>> {
     if let Some(unknown) = connection.secrets.keys().find(|k| !manifest.secrets.contains_key(*k)) {
         bail!("`secrets.{unknown}` is no slot of adapter `{}`", manifest.name);
     }
     let mut out = BTreeMap::new();
     for (name, slot) in &manifest.secrets {
         let Some(given) = connection.secrets.get(name) else {
+            if absent == Absent::AskVault {
+                out.insert(name.clone(), BoundSecret { slot: slot.clone(), values: BTreeMap::new() });
+                continue;
+            }
             let wanted =
-                fields(slot).iter().map(|f| format!("{f} = {{ file = \"…\" }}")).collect::<Vec<_>>().join(", ");
+                slot.fields().iter().map(|f| format!("{f} = {{ file = \"…\" }}")).collect::<Vec<_>>().join(", ");
             bail!("`secrets.{name}` is missing; add `secrets.{name} = {{ {wanted} }}`");
         };
-        if let Some(unknown) = given.keys().find(|k| !fields(slot).contains(&k.as_str())) {
-            bail!("`secrets.{name}.{unknown}` is unknown; the slot has {}", fields(slot).join(" and "));
+        if let Some(unknown) = given.keys().find(|k| !slot.fields().contains(&k.as_str())) {
+            bail!("`secrets.{name}.{unknown}` is unknown; the slot has {}", slot.fields().join(" and "));
         }
         let mut values = BTreeMap::new();
-        for field in fields(slot) {
+        for field in slot.fields() {
             let reference = given.get(*field).with_context(|| format!("`secrets.{name}.{field}` is missing"))?;
             let value = config.secret(reference).with_context(|| format!("`secrets.{name}.{field}`"))?;
             values.insert((*field).to_owned(), value);

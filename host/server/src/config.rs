@@ -27,6 +27,8 @@ pub(crate) struct Config {
     pub(crate) database: Option<Database>,
     #[serde(default)]
     pub(crate) effects: Effects,
+    /// Absent: secrets come from this file's references alone.
+    pub(crate) vault: Option<Vault>,
     #[serde(default, rename = "tenant")]
     pub(crate) tenants: Vec<Tenant>,
     /// The folder of the file: relative paths start here.
@@ -157,6 +159,23 @@ impl Effects {
         let limit = Money::parse(amount, currency.trim());
         limit.map(Some).with_context(|| format!("`effects.four_eyes_above` is `{text}`; write it like `500.00 EUR`"))
     }
+}
+
+/// Where people hand secrets in: sealed in the database, changed without a restart.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Vault {
+    /// 32 random bytes in hexadecimal or base64, the same on every host of a database. Without it nothing sealed opens.
+    pub(crate) key: SecretRef,
+    /// The key before it, until `wharf secret rekey` is through.
+    pub(crate) old_key: Option<SecretRef>,
+    /// How long a version stays usable after the one that follows it, in hours; 0 to 720.
+    #[serde(default = "default_overlap")]
+    pub(crate) overlap_hours: u32,
+}
+
+fn default_overlap() -> u32 {
+    24
 }
 
 /// A client of the 3PL, or a company.
@@ -304,6 +323,11 @@ impl Config {
             bail!("`database.connections` is {}; use 2 to 1000", database.connections);
         }
         self.effects.limit()?;
+        if let Some(vault) = &self.vault
+            && vault.overlap_hours > 720
+        {
+            bail!("`vault.overlap_hours` is {}; use 0 to 720", vault.overlap_hours);
+        }
         let mut tenants = std::collections::BTreeSet::new();
         for tenant in &self.tenants {
             if tenant.id == TenantId::host() {

@@ -11,17 +11,18 @@ use wharf_api::{TenantAccess, Token};
 use wharf_domain::ids::{ConnectionId, TenantId};
 use wharf_domain::port::carrier::Carrier;
 use wharf_domain::port::erp::Erp;
+use wharf_domain::secret::SecretAt;
 use wharf_domain::time::Clock;
-use wharf_egress::{Egress, EgressConfig, Live};
+use wharf_egress::{Egress, EgressConfig, Grant, Keys, Live, Vault, VaultConfig};
 use wharf_flows::order_release::Policy;
 use wharf_flows::runner::Ports;
 use wharf_odoo::{EventSource, OdooConfig, OdooErp};
 use wharf_sandbox::compile::{CompileLimits, Compiler};
 use wharf_sandbox::roles::Connection;
 use wharf_sandbox::{Adapter, Limits, LocalServices, Sandbox, SandboxConfig};
-use wharf_store::Db;
+use wharf_store::{Db, secrets};
 
-use crate::bind;
+use crate::bind::{self, Absent};
 use crate::clock::{self, RandomIds, SystemClock};
 use crate::config::{self, Config, Events, Odoo, Tenant};
 use crate::steady::SteadyClock;
@@ -98,8 +99,33 @@ pub(crate) fn hold_data_dir(config: &Config) -> Result<File> {
     }
 }
 
+/// The vault of the configuration, opened. A database with sealed secrets and no key for them stops the start: work would
+/// fail one by one.
+pub(crate) async fn vault(config: &Config, db: &Db) -> Result<Option<Vault>> {
+    let Some(settings) = &config.vault else {
+        if secrets::any(db).await? {
+            bail!("the database holds sealed secrets and `[vault]` is missing; add `[vault] key = …` with their key");
+        }
+        return Ok(None);
+    };
+    let key = config.secret(&settings.key).context("`vault.key`")?;
+    let old = settings.old_key.as_ref().map(|old| config.secret(old).context("`vault.old_key`")).transpose()?;
+    let overlap_ms = i64::from(settings.overlap_hours) * 3_600_000;
+    let how = VaultConfig { overlap_ms, ..VaultConfig::default() };
+    let opened = Vault::open(db.clone(), &Keys { key, old }, how).await;
+    Ok(Some(opened.context("the vault does not open")?))
+}
+
+/// Makes a connection's slots known to the vault, with what the configuration has for them.
+fn wire_secrets(vault: &Vault, grant: &Grant, connection: &ConnectionId) {
+    for (slot, bound) in &grant.secrets {
+        let at = SecretAt { tenant: grant.tenant.clone(), connection: connection.clone(), slot: slot.clone() };
+        vault.wire(at, &bound.slot, &bound.values);
+    }
+}
+
 /// The door out, over the network.
-pub(crate) fn egress(config: &Config, db: Option<Db>) -> Result<Egress> {
+pub(crate) fn egress(config: &Config, db: Option<Db>, vault: Option<Vault>) -> Result<Egress> {
     let settings =
         EgressConfig { settle_delay_ms: i64::from(config.server.settle_seconds) * 1_000, ..EgressConfig::default() };
     let live = Live::new(&settings).context("failed to start TLS")?;
@@ -108,7 +134,7 @@ pub(crate) fn egress(config: &Config, db: Option<Db>) -> Result<Egress> {
         Some(db) => Arc::new(db.clone()),
         None => Arc::new(SystemClock),
     };
-    Ok(Egress::new(db, clock, settings, Arc::new(live)))
+    Ok(Egress::with_vault(db, clock, settings, Arc::new(live), vault))
 }
 
 /// How to speak to a tenant's Odoo.
@@ -181,8 +207,8 @@ impl Ports for Wired {
 impl Wired {
     /// Binds every connection. One that cannot be bound stops the start: a host that silently lacks a carrier would
     /// let orders wait for nothing.
-    pub(crate) async fn new(config: &Config, db: &Db) -> Result<Self> {
-        let egress = egress(config, Some(db.clone()))?;
+    pub(crate) async fn new(config: &Config, db: &Db, vault: Option<&Vault>) -> Result<Self> {
+        let egress = egress(config, Some(db.clone()), vault.cloned())?;
         let clock: Arc<dyn Clock> = Arc::new(db.clone());
         let sandbox = sandbox(config)?;
         let services = Arc::new(LocalServices::durable(egress.clone(), Arc::clone(&clock), db.clone()));
@@ -198,8 +224,11 @@ impl Wired {
                         adapter
                     }
                 };
-                let (grant, settings) =
-                    bind::connection(config, tenant, c, &adapter.manifest, Some(adapter.digest.clone()))?;
+                let of_adapter = (&adapter.manifest, Some(adapter.digest.clone()));
+                let (grant, settings) = bind::connection(config, tenant, c, of_adapter, Absent::of(config))?;
+                if let Some(vault) = vault {
+                    wire_secrets(vault, &grant, &c.id);
+                }
                 tracing::info!(tenant = %tenant.id, name = %tenant.name, connection = %c.id, adapter = %adapter.name, version = %adapter.version, digest = %adapter.digest, "connection bound");
                 let sandbox = Arc::clone(&sandbox);
                 let bound = Connection::new(sandbox, adapter, services.clone(), Arc::new(grant), settings);
@@ -207,11 +236,22 @@ impl Wired {
             }
             if let Some(settings) = &tenant.odoo {
                 let settings = odoo(config, tenant, settings)?;
+                if let Some(vault) = vault {
+                    let (slot, bound) = wharf_odoo::key_slot(&settings);
+                    let connection = ConnectionId::parse(wharf_odoo::CONNECTION)?;
+                    vault.wire(SecretAt { tenant: tenant.id.clone(), connection, slot }, &bound.slot, &bound.values);
+                }
                 let erp = OdooErp::new(egress.clone(), Arc::clone(&clock), &settings);
                 wired.erps.insert(tenant.id.clone(), Arc::new(erp));
             }
             if let Some(policy) = &tenant.order_release {
                 wired.policies.insert(tenant.id.clone(), policy.clone());
+            }
+            for at in match vault {
+                Some(vault) => vault.missing(&tenant.id).await?,
+                None => Vec::new(),
+            } {
+                tracing::warn!(tenant = %tenant.id, secret = %at, "secret `{at}` has no value; hand it in with `wharf secret set`");
             }
         }
         Ok(wired)

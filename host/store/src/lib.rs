@@ -24,6 +24,7 @@ mod name;
 pub mod retention;
 mod row;
 pub mod schedules;
+pub mod secrets;
 mod sql;
 pub mod tapes;
 mod wake;

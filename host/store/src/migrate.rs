@@ -45,6 +45,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0003_effects"),
     migration!("0004_accounts"),
     migration!("0005_schedules"),
+    migration!("0006_secrets"),
 ];
 
 const HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_migration \

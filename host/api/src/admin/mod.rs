@@ -7,6 +7,7 @@ pub(crate) mod flows;
 pub(crate) mod jobs;
 pub(crate) mod restore;
 pub(crate) mod schedules;
+pub(crate) mod secrets;
 
 use serde_json::Value;
 

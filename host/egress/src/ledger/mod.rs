@@ -19,6 +19,7 @@ use wharf_store::{Db, StoreError, Tx};
 
 use crate::crash_point::crash_point;
 use crate::tape::actor;
+use crate::vault::Vault;
 use crate::{Grant, fault};
 
 pub(crate) use step::{End, Entry, Opening};
@@ -31,6 +32,7 @@ const MOST_SENDS: u32 = 3;
 pub struct Ledger {
     db: Db,
     settle_ms: i64,
+    vault: Option<Vault>,
 }
 
 /// Where the effect of a business key stands.
@@ -84,7 +86,12 @@ pub enum Absent {
 impl Ledger {
     /// `settle_ms`: how far apart two lookups must be to prove absence.
     pub fn new(db: Db, settle_ms: i64) -> Self {
-        Self { db, settle_ms: settle_ms.max(0) }
+        Self { db, settle_ms: settle_ms.max(0), vault: None }
+    }
+
+    /// The secrets that are sent name the account.
+    pub(crate) fn knowing(self, vault: Option<Vault>) -> Self {
+        Self { vault, ..self }
     }
 
     /// How far apart two lookups must be, in milliseconds.
@@ -103,6 +110,10 @@ impl Ledger {
             return Ok(Standing::Clear);
         };
         let connection = connection_id(connection)?;
+        // What follows asks whose account it is now.
+        if let Some(vault) = &self.vault {
+            vault.fresh(&ctx.tenant).await?;
+        }
         let found = effects::by_business(&self.db, &ctx.tenant, &connection, business).await;
         let Some(row) = found.map_err(|err| fault::store(&err))? else {
             return Ok(Standing::Clear);
@@ -118,7 +129,7 @@ impl Ledger {
 
     /// What a doubt allows somebody with this grant.
     pub fn way_out(&self, grant: &Grant, effect: &EffectRow) -> Way {
-        let account = grant.account_ref();
+        let account = grant.account_with(self.vault.as_ref());
         let person = |why| Box::new(fault::for_a_person(effect, why));
         match way_out(&effect.doubt(Some(&account), grant.adapter_digest.as_ref(), self.db.now())) {
             WayOut::Repeat => Way::Repeat,

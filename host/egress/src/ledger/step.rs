@@ -72,7 +72,7 @@ impl<'a> Entry<'a> {
             route: format!("{} {}", route.method, route.path),
             class: route.class(),
             lookup: route.looks_up(),
-            account_ref: Some(grant.account_ref()),
+            account_ref: None,
             request_digest: digest,
             fence: ctx.fence,
             // Counts sends, and there was none.
@@ -81,6 +81,12 @@ impl<'a> Entry<'a> {
         let key_holds_ms = route.key_holds_ms();
         let stores_refusals = route.key.as_ref().is_some_and(|key| key.stores == Stores::All);
         Ok(Self { ctx, job, new, key_holds_ms, stores_refusals })
+    }
+
+    /// The account the request is sent under.
+    pub(crate) fn under(mut self, account: Digest) -> Self {
+        self.new.account_ref = Some(account);
+        self
     }
 
     fn change(&self, note: &str) -> Change {
@@ -185,10 +191,10 @@ impl Ledger {
         self.advance(&row.id, EffectState::Intent, EffectState::Sending, &change).await
     }
 
-    /// `rejected` to `intent`, for the one repeat after a token was turned down: under the same key, since the partner
-    /// never looked at it.
+    /// `rejected` to `intent`, for the one repeat after a token or a secret was turned down: under the same key, since the
+    /// partner never looked at it.
     pub(crate) async fn reopen(&self, entry: &Entry<'_>, row: &EffectRow) -> Result<EffectRow, Fault> {
-        let change = entry.change("the token was refused; once more with a fresh one");
+        let change = entry.change("the credential was refused; once more with another one");
         self.advance(&row.id, EffectState::Rejected, EffectState::Intent, &change).await
     }
 

@@ -30,3 +30,5 @@ mod secrets;
 mod tls;
 #[cfg(test)]
 mod tokens;
+#[cfg(test)]
+mod vault;

@@ -16,7 +16,7 @@ use wharf_sandbox::roles::{Connection, INPUT, Invoked, OPERATIONS, Settings};
 use wharf_sandbox::{Adapter, Limits, LocalServices, Sandbox, SandboxConfig};
 
 use super::{FAULT, Failure, Outcome, WRONG_USE, say, wrong_use};
-use crate::bind;
+use crate::bind::{self, Absent};
 use crate::clock::SystemClock;
 use crate::config::{self, Config};
 use crate::wire;
@@ -276,7 +276,7 @@ impl Given {
             .flat_map(|tenant| tenant.connections.iter().map(move |connection| (tenant, connection)))
             .find(|(_, connection)| connection.adapter == manifest.name);
         if let Some((tenant, connection)) = bound {
-            let (grant, settings) = bind::connection(&config, tenant, connection, manifest, None)?;
+            let (grant, settings) = bind::connection(&config, tenant, connection, (manifest, None), Absent::Refuse)?;
             return Ok(Self { keys: BTreeMap::new(), connection: Some(Bound { grant, settings }) });
         }
         bail!("`{}` has no connection of the adapter `{}`", path.display(), manifest.name)

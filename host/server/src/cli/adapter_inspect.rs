@@ -4,7 +4,6 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use wharf_domain::manifest::SecretSlot;
 use wharf_sandbox::forges;
 use wharf_sandbox::inspect::{self, Report};
 
@@ -77,12 +76,7 @@ fn text(report: &Report) -> Result<String, std::fmt::Error> {
     writeln!(out, "  {} under way", m.limits.max_in_flight)?;
     writeln!(out, "SECRETS (values never reach the adapter)")?;
     for (name, slot) in &m.secrets {
-        let kind = match slot {
-            SecretSlot::Header { .. } => "header",
-            SecretSlot::Basic => "basic",
-            SecretSlot::Oauth2ClientCredentials { .. } => "oauth2-client-credentials",
-        };
-        writeln!(out, "  {}  {kind}", clean(name))?;
+        writeln!(out, "  {}  {}", clean(name), slot.kind())?;
     }
     writeln!(out, "SETTINGS")?;
     for (name, key) in &m.config {

@@ -63,7 +63,20 @@ impl Client {
     }
 
     pub(crate) fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
-        let request = self.request("POST", path).header("content-type", "application/json");
+        self.send("POST", path, body)
+    }
+
+    pub(crate) fn put(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.send("PUT", path, body)
+    }
+
+    pub(crate) fn delete(&self, path: &str) -> Result<Value, Failure> {
+        let request = self.request("DELETE", path).body(()).context("the request")?;
+        self.answer(path, self.agent.run(request))
+    }
+
+    fn send(&self, method: &str, path: &str, body: &Value) -> Result<Value, Failure> {
+        let request = self.request(method, path).header("content-type", "application/json");
         let request = request.body(body.to_string()).context("the request")?;
         self.answer(path, self.agent.run(request))
     }

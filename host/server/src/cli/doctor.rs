@@ -7,7 +7,7 @@ use wharf_odoo::{Level, probe};
 use wharf_store::Db;
 
 use super::{FAILED, Failure, Outcome, say};
-use crate::bind;
+use crate::bind::{self, Absent};
 use crate::clock::SystemClock;
 use crate::config::{Config, Tenant};
 use crate::wire;
@@ -66,6 +66,11 @@ async fn database(config: &Config, seen: &mut Examination) -> Result<(), Failure
             match db.check_schema().await {
                 Ok(()) => {
                     seen.fine("the database is there and up to date")?;
+                    match wire::vault(config, &db).await {
+                        Ok(Some(_)) => seen.fine("the vault opens")?,
+                        Ok(None) => {}
+                        Err(e) => seen.problem(&format!("{e:#}"), None)?,
+                    }
                     clocks(config, &db, seen).await?;
                 }
                 Err(e) => seen.problem(&e.to_string(), None)?,
@@ -101,7 +106,7 @@ async fn connections(config: &Config, tenant: &Tenant, seen: &mut Examination) -
         let name = format!("connection `{}` of tenant `{}`", c.id, tenant.id);
         match wire::load_adapter(config, &sandbox, &c.adapter).await {
             Err(e) => seen.problem(&format!("{name}: {e:#}"), None)?,
-            Ok(adapter) => match bind::connection(config, tenant, c, &adapter.manifest, None) {
+            Ok(adapter) => match bind::connection(config, tenant, c, (&adapter.manifest, None), Absent::of(config)) {
                 Ok(_) => seen.fine(&format!("{name}: {} {} {}", adapter.name, adapter.version, adapter.digest))?,
                 Err(e) => seen.problem(&format!("{e:#}"), None)?,
             },
@@ -119,7 +124,7 @@ async fn odoo(config: &Config, tenant: &Tenant, seen: &mut Examination) -> Resul
     if let Err(e) = config.secret(&odoo.webhook_token) {
         seen.problem(&format!("`odoo.webhook_token` of tenant `{}`: {e:#}", tenant.id), None)?;
     }
-    for finding in probe(wire::egress(config, None)?, &SystemClock, &settings).await {
+    for finding in probe(wire::egress(config, None, None)?, &SystemClock, &settings).await {
         let text = format!("Odoo of tenant `{}`: {}", tenant.id, finding.text);
         match finding.level {
             Level::Fine => seen.fine(&text)?,

@@ -21,6 +21,9 @@ mod jobs_show;
 mod migrate;
 mod odoo_setup;
 mod restore;
+mod secret_list;
+mod secret_move;
+mod secret_set;
 mod serve;
 mod status;
 
@@ -69,6 +72,9 @@ enum Command {
     /// Looks at outside changes nobody knows the outcome of, and decides about them
     #[command(subcommand)]
     Effects(Effects),
+    /// Hands secrets in and moves their versions; nothing ever shows one
+    #[command(subcommand)]
+    Secret(Secret),
     /// Works on adapter files, offline
     #[command(subcommand)]
     Adapter(Adapter),
@@ -123,6 +129,22 @@ enum Effects {
 }
 
 #[derive(Debug, Subcommand)]
+enum Secret {
+    /// Lists a tenant's secrets: versions, ages and last uses, never values
+    List(secret_list::Args),
+    /// Hands a value in, from files or standard input; it is used at once, or laid by as the next one
+    Set(secret_set::Args),
+    /// Uses the value that was laid by; the one before stays usable for a while
+    Promote(secret_move::Promotion),
+    /// Forgets a secret; from then on the configuration's value counts, if there is one
+    Delete(secret_move::About),
+    /// Destroys a tenant's key: nothing that was sealed for it opens again, also not from a backup without the key
+    Shred(secret_move::Shredding),
+    /// Wraps the tenants' keys with the present `vault.key` where `vault.old_key` still does; may be broken off and repeated
+    Rekey(secret_move::Rekeying),
+}
+
+#[derive(Debug, Subcommand)]
 enum Odoo {
     /// Creates the outbox, its rules and the bot user in a tenant's Odoo
     Setup(odoo_setup::Args),
@@ -171,6 +193,12 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Effects(Effects::Approve(args)) => effects_decide::approve(&args),
         Command::Effects(Effects::Abandon(args)) => effects_decide::abandon(&args),
         Command::Effects(Effects::Compensate(args)) => effects_decide::compensate(&args),
+        Command::Secret(Secret::List(args)) => secret_list::run(&args),
+        Command::Secret(Secret::Set(args)) => secret_set::run(&args),
+        Command::Secret(Secret::Promote(args)) => secret_move::promote(&args),
+        Command::Secret(Secret::Delete(args)) => secret_move::delete(&args),
+        Command::Secret(Secret::Shred(args)) => secret_move::shred(&args),
+        Command::Secret(Secret::Rekey(args)) => secret_move::rekey(&args),
         Command::Adapter(Adapter::Build(args)) => adapter_build::run(&args),
         Command::Adapter(Adapter::Inspect(args)) => adapter_inspect::run(&args),
         Command::Adapter(Adapter::Diff(args)) => adapter_diff::run(&args),

@@ -85,7 +85,7 @@ pub(crate) async fn run(args: Args) -> Outcome {
         // The administrator's own key in the bot's file is a beginning, not a bot's key.
         current_key: current_key.filter(|_| !same),
     };
-    let report = setup(wire::egress(&config, None)?, &SystemClock, &settings, &request)
+    let report = setup(wire::egress(&config, None, None)?, &SystemClock, &settings, &request)
         .await
         .with_context(|| format!("failed to set up the Odoo of tenant `{id}`"))?;
     for item in &report.items {

@@ -38,10 +38,14 @@ pub(crate) async fn run(args: Args) -> Outcome {
     db.check_schema().await?;
     let name = wire::worker_name(&config);
     let held = db.hold_name(&name).await?;
-    let wired = Arc::new(Wired::new(&config, &db).await?);
+    let vault = wire::vault(&config, &db).await?;
+    let wired = Arc::new(Wired::new(&config, &db, vault.as_ref()).await?);
     let admin_token = config.secret(&config.server.admin_token).context("`server.admin_token`")?;
     let (admin_token, limit) = (Token::new(admin_token.expose_secret()), config.effects.limit()?);
-    let state = ApiState::new(db.clone(), wire::access(&config)?, admin_token, limit);
+    let mut state = ApiState::new(db.clone(), wire::access(&config)?, admin_token, limit);
+    if let Some(vault) = vault {
+        state = state.with_vault(Arc::new(vault));
+    }
     let listener = tokio::net::TcpListener::bind(config.server.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.server.listen))?;

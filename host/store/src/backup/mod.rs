@@ -39,6 +39,10 @@ const TABLES: &[&str] = &[
     "restore_lift",
     "schedule",
     "schedule_tick",
+    "secret",
+    "secret_version",
     "tape",
+    "tenant_key",
     "tenant_share",
+    "vault_key",
 ];

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use wharf_domain::fault::{Blame, Fault, FaultKind};
 use wharf_domain::ids::ConnectionId;
+use wharf_domain::secret::{SecretAt, Stage};
 use wharf_domain::time::Timestamp;
 
 use super::format::{Line, Reader, Table, Writer};
@@ -14,6 +15,7 @@ use super::*;
 use crate::error::StoreError;
 use crate::jobs::{self, Claimer, Finish, NewJob};
 use crate::kv::{self, KvKey};
+use crate::secrets::{self, NewVersion};
 use crate::sql::Engine;
 use crate::testing::{House, START, actor, both, tenant};
 use crate::{audit, migrate};
@@ -55,6 +57,8 @@ async fn furnish(house: &House) {
         "INSERT INTO schedule VALUES ('t', 'pull', NULL, 0, 5, 6)",
         "INSERT INTO schedule_tick VALUES ('t', 'pull', 5, 6)",
         "INSERT INTO tenant_share VALUES ('t', 3, NULL)",
+        "INSERT INTO tenant_key VALUES ('t', NULL, NULL, 3, 5, 6)",
+        "INSERT INTO secret VALUES ('t', 'c', 'oauth', 4, NULL, NULL)",
         "INSERT INTO exception (id, tenant, code, severity, object, owner_role, cause, actions, seen, raised_by, raised_at, \
          last_seen_at) VALUES ('x1', 't', 'c', 's', 'o', 'r', 'why', '[]', 1, 'a', 5, 5)",
     ] {
@@ -65,6 +69,10 @@ async fn furnish(house: &House) {
     let bytes: Vec<u8> = (0..=255).collect();
     let at = KvKey { tenant: tenant("t"), connection: ConnectionId::parse("c").expect("id"), key: "k".to_owned() };
     kv::set(&mut tx, &actor(), &at, &bytes, None, 1_000_000).await.expect("kv");
+    secrets::add_vault_key(&mut tx, &actor(), "k1", &bytes).await.expect("vault key");
+    let at = SecretAt { tenant: tenant("t"), connection: at.connection.clone(), slot: "oauth".to_owned() };
+    let new = NewVersion { version: 4, stage: Stage::Current, sealed: &bytes, account: "abcd", overlap_ms: 0 };
+    secrets::put(&mut tx, &actor(), &at, &new).await.expect("secret");
     for number in 0..130 {
         let job = NewJob::new(tenant("t"), format!("lane-{number}"), "kind", json!({ "number": number }));
         jobs::enqueue(&mut tx, &actor(), &job).await.expect("enqueue");
