@@ -86,9 +86,7 @@ pub(crate) const TOKEN_REFUSED: &str = "egress.token-refused";
 /// The token endpoint answered, but with no token.
 pub(crate) fn token_refused(status: u16, slot: &str) -> Fault {
     let (kind, code, blame, why) = match status {
-        400 | 401 => {
-            (FaultKind::Unauthorized, TOKEN_REFUSED, Blame::Operator, "check its client id and client secret")
-        }
+        400 | 401 => (FaultKind::Unauthorized, TOKEN_REFUSED, Blame::Operator, "check its client id and client secret"),
         403 => (FaultKind::Forbidden, "egress.token-forbidden", Blame::Operator, "the account lacks a permission"),
         429 => (FaultKind::RateLimited, "egress.token-rate-limited", Blame::Partner, "too many token requests"),
         500.. => (FaultKind::Outage, "egress.token-outage", Blame::Partner, "the token endpoint is failing"),

@@ -283,6 +283,9 @@ impl<'a> Slot<'a> {
 
 fn missing(grant: &Grant, slot: &str, field: Option<&str>) -> Fault {
     let name = field.map_or_else(|| slot.to_owned(), |field| format!("{slot}.{field}"));
-    let text = format!("secret `{name}` has no value; give it under `secrets` of connection `{}`, or to the vault with `wharf secret set`", grant.connection);
+    let text = format!(
+        "secret `{name}` has no value; give it under `secrets` of connection `{}`, or to the vault with `wharf secret set`",
+        grant.connection
+    );
     fault::operator("secret-missing", text)
 }

@@ -144,7 +144,9 @@ impl Vault {
         self.fresh(tenant).await?;
         let wired = self.0.wired.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let empty = |(at, slot): &(SecretAt, Slot)| {
-            at.tenant == *tenant && slot.configured.is_none() && self.peek(tenant, at.connection.as_str(), &at.slot).is_none()
+            at.tenant == *tenant
+                && slot.configured.is_none()
+                && self.peek(tenant, at.connection.as_str(), &at.slot).is_none()
         };
         Ok(wired.into_iter().filter(empty).map(|(at, _)| at).collect())
     }

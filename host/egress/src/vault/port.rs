@@ -116,7 +116,8 @@ fn check(slot: &SecretSlot, at: &SecretAt, values: &BTreeMap<String, SecretStrin
         if value.len() > LONGEST {
             return Err(fault::bad_value(field, format!("`{field}` of secret `{at}` is over {LONGEST} bytes")));
         }
-        slot.check(field, value).map_err(|rule| fault::bad_value(field, format!("`{field}` of secret `{at}` {rule}")))?;
+        slot.check(field, value)
+            .map_err(|rule| fault::bad_value(field, format!("`{field}` of secret `{at}` {rule}")))?;
     }
     Ok(())
 }

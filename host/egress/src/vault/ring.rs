@@ -76,7 +76,8 @@ impl Ring {
         let Some(named) = self.named(id) else {
             return Err("the tenant's key is wrapped with another `vault.key`".to_owned());
         };
-        let bytes = named.key.open(&bond_of_tenant(tenant), wrapped).map_err(|err| format!("the tenant's key: {err}"))?;
+        let bytes =
+            named.key.open(&bond_of_tenant(tenant), wrapped).map_err(|err| format!("the tenant's key: {err}"))?;
         Key::of(&bytes).ok_or_else(|| "the tenant's key is no key".to_owned())
     }
 
@@ -97,14 +98,20 @@ impl Ring {
     }
 
     /// Puts one tenant's key under the present key. False when it is there already.
-    pub(super) async fn rewrap(&self, db: &Db, actor: &wharf_domain::ctx::Actor, tenant: &TenantId) -> Result<bool, Fault> {
+    pub(super) async fn rewrap(
+        &self,
+        db: &Db,
+        actor: &wharf_domain::ctx::Actor,
+        tenant: &TenantId,
+    ) -> Result<bool, Fault> {
         let mut tx = db.begin().await.map_err(|err| fault::vault(&err))?;
         let kept = secrets::take_key(&mut tx, tenant).await.map_err(|err| fault::vault(&err))?;
         let Some(wrapped) = kept.wrapped.filter(|(id, _)| *id != self.present.id) else {
             return Ok(false);
         };
         let key = self.unwrap_key(tenant, &wrapped).map_err(|why| {
-            let text = format!("the key of tenant `{tenant}` cannot be wrapped anew: {why}; give that one as `vault.old_key`");
+            let text =
+                format!("the key of tenant `{tenant}` cannot be wrapped anew: {why}; give that one as `vault.old_key`");
             fault::operator("vault-key", text)
         })?;
         let (from, to) = (wrapped.0.as_str(), self.present.id.as_str());

@@ -189,12 +189,9 @@ mod tests {
             assert_eq!(parse(same).ok().expect("key").id(), id);
         }
         assert_eq!(id.len(), 16);
-        for (text, why) in [
-            ("", "32 bytes"),
-            ("passphrase!", "neither"),
-            ("AAECAw==", "32 bytes"),
-            (&"00".repeat(32), "same byte"),
-        ] {
+        for (text, why) in
+            [("", "32 bytes"), ("passphrase!", "neither"), ("AAECAw==", "32 bytes"), (&"00".repeat(32), "same byte")]
+        {
             let refused = parse(text).err().expect("no key");
             assert!(refused.contains(why), "{text}: {refused}");
         }

@@ -151,7 +151,10 @@ async fn a_host_that_has_just_looked_is_told_by_a_401() {
     assert_eq!((response.status, sent(&partner).len()), (401, 1), "there is nothing else to try");
     set(&here, "value-two").await;
     let response = read(&house, &out, &grant).await.expect("answered");
-    assert_eq!((response.status, sent(&partner)), (200, ["value-one", "value-one", "value-two"].map(str::to_owned).into()));
+    assert_eq!(
+        (response.status, sent(&partner)),
+        (200, ["value-one", "value-one", "value-two"].map(str::to_owned).into())
+    );
 }
 
 #[tokio::test]

@@ -62,7 +62,8 @@ mod tests {
     #[test]
     fn a_slot_shows_its_versions_or_where_its_value_is() {
         let version = json!({ "version": 3, "stage": "current", "stage_since": 0, "valid_until": null });
-        let slot = json!({ "connection": "acme", "slot": "key", "kind": "basic", "from": "vault", "versions": [version] });
+        let slot =
+            json!({ "connection": "acme", "slot": "key", "kind": "basic", "from": "vault", "versions": [version] });
         let line = ["acme", "key", "basic", "3", "current", "1970-01-01T00:00:00Z", "-", "-"];
         assert_eq!(rows(&slot), [line.map(str::to_owned)]);
         for (from, told) in [("configuration", "of the configuration"), ("none", "no value")] {

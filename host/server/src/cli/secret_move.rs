@@ -86,7 +86,11 @@ pub(crate) fn rekey(args: &Rekeying) -> Outcome {
 }
 
 fn tell(host: &Host, answer: &Value, text: String) -> Outcome {
-    if host.json { say(answer)? } else { say(text)? }
+    if host.json {
+        say(answer)?
+    } else {
+        say(text)?
+    }
     Ok(0)
 }
 

@@ -88,10 +88,11 @@ fn values(sources: &[(String, PathBuf)], stdin: &mut impl Read) -> Result<Value,
     let mut values = Map::new();
     for (field, file) in sources {
         let text = if file.as_os_str() == "-" {
-            read(stdin).context("standard input")
+            read(&mut *stdin).context("standard input")
         } else {
             let shown = file.display();
-            let file = std::fs::File::open(file).with_context(|| format!("cannot open `{shown}`")).map_err(wrong_use)?;
+            let file =
+                std::fs::File::open(file).with_context(|| format!("cannot open `{shown}`")).map_err(wrong_use)?;
             read(file).with_context(|| format!("`{shown}`"))
         };
         let text = text.map_err(wrong_use)?;

@@ -36,14 +36,13 @@ pub async fn vault_keys(db: &Db) -> Result<Vec<VaultKey>, StoreError> {
 /// Makes a vault key known; one that is known stays as it is.
 pub async fn add_vault_key(tx: &mut Tx, actor: &Actor, id: &str, check: &[u8]) -> Result<(), StoreError> {
     let now = tx.now().millis();
-    let added = query(
-        "INSERT INTO vault_key (id, check_value, created_at) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING",
-    )
-    .bind(id)
-    .bind(check)
-    .bind(now)
-    .execute(tx.conn())
-    .await?;
+    let added =
+        query("INSERT INTO vault_key (id, check_value, created_at) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING")
+            .bind(id)
+            .bind(check)
+            .bind(now)
+            .execute(tx.conn())
+            .await?;
     if added == 1 {
         audit::append(tx, actor, &TenantId::host(), "vault.key-added", &format!("vault-key/{id}"), &value!({})).await?;
     }
@@ -97,13 +96,11 @@ static TAKE: Text =
 /// A tenant's key, and the tenant's secrets with it, until the transaction ends. Counts a change.
 pub async fn take_key(tx: &mut Tx, tenant: &TenantId) -> Result<TenantKey, StoreError> {
     let now = tx.now().millis();
-    query(
-        "INSERT INTO tenant_key (tenant, revision, updated_at) VALUES ($1, 0, $2) ON CONFLICT (tenant) DO NOTHING",
-    )
-    .bind(tenant.as_str())
-    .bind(now)
-    .execute(tx.conn())
-    .await?;
+    query("INSERT INTO tenant_key (tenant, revision, updated_at) VALUES ($1, 0, $2) ON CONFLICT (tenant) DO NOTHING")
+        .bind(tenant.as_str())
+        .bind(now)
+        .execute(tx.conn())
+        .await?;
     let row = query(&TAKE).bind(tenant.as_str()).fetch_one(tx.conn()).await?;
     let mut key = read(&row)?;
     key.revision += 1;

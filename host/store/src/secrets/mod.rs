@@ -15,6 +15,6 @@ pub use keys::{
     vault_keys,
 };
 pub use versions::{
-    Exchange, NewVersion, SealedRow, SecretRow, begin_exchange, echoed, end_exchange, kept, list, next_version, promote, put,
-    remove, sealed, used,
+    Exchange, NewVersion, SealedRow, SecretRow, begin_exchange, echoed, end_exchange, kept, list, next_version,
+    promote, put, remove, sealed, used,
 };

@@ -87,7 +87,8 @@ async fn a_slot_that_is_not_there_is_not_found() {
         let answer = ask(&house, Method::PUT, &format!("/api/v1/tenants/{path}"), &value("x", "")).await;
         assert_eq!((answer.status, answer.code()), (404, "unknown-secret"), "{path}");
     }
-    for (method, path, body) in [(Method::DELETE, SLOT.to_owned(), ""), (Method::POST, format!("{SLOT}/promote"), "{}")] {
+    for (method, path, body) in [(Method::DELETE, SLOT.to_owned(), ""), (Method::POST, format!("{SLOT}/promote"), "{}")]
+    {
         let answer = ask(&house, method, &path, body).await;
         assert_eq!((answer.status, answer.code()), (404, "unknown-secret"), "{path}");
     }
