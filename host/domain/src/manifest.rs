@@ -9,6 +9,10 @@ use crate::account::Limits;
 use crate::ctx::Environment;
 use crate::effect::EffectClass;
 
+mod slot;
+
+pub use slot::{Encoding, Hash, JwtAlgorithm, SecretSlot};
+
 /// The manifest of one adapter version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -156,65 +160,6 @@ impl Route {
                 (Some(template), Some(segment)) if template == segment => {}
                 _ => return false,
             }
-        }
-    }
-}
-
-/// What a secret is and where the host puts it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum SecretSlot {
-    /// A fixed value in a header. `format` holds `{value}`.
-    Header { header: String, format: String },
-    /// User name and password as HTTP Basic.
-    Basic,
-    /// The host fetches, caches and refreshes a bearer token.
-    Oauth2ClientCredentials {
-        /// Path of the token endpoint at the connection's origin.
-        token_path: String,
-        /// Body fields beside `grant_type`.
-        #[serde(default)]
-        form: BTreeMap<String, String>,
-        /// Header that carries a config key's value, e.g. an account number: header name to config key.
-        #[serde(default)]
-        headers_from_config: BTreeMap<String, String>,
-    },
-}
-
-impl SecretSlot {
-    /// As the manifest writes it.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Header { .. } => "header",
-            Self::Basic => "basic",
-            Self::Oauth2ClientCredentials { .. } => "oauth2-client-credentials",
-        }
-    }
-
-    /// The values a person gives, by name. All of them are needed.
-    pub fn fields(&self) -> &'static [&'static str] {
-        match self {
-            Self::Header { .. } => &["value"],
-            Self::Basic => &["username", "password"],
-            Self::Oauth2ClientCredentials { .. } => &["client_id", "client_secret"],
-        }
-    }
-
-    /// Can a field hold this? `Err` is the rule it breaks; it fits after the field's name.
-    pub fn check(&self, _field: &str, value: &str) -> Result<(), &'static str> {
-        if value.contains(char::is_control) || value.trim() != value {
-            return Err("must be one line of text without blanks around it");
-        }
-        Ok(())
-    }
-
-    /// The field that says whose account it is: another value there is another account. `None` where the secret names
-    /// nobody, so that a new one is taken for the same account's.
-    pub fn names_account(&self) -> Option<&'static str> {
-        match self {
-            Self::Header { .. } => None,
-            Self::Basic => Some("username"),
-            Self::Oauth2ClientCredentials { .. } => Some("client_id"),
         }
     }
 }

@@ -7,6 +7,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::Room;
 use crate::address::AddressRule;
+use crate::identity::Identity;
 use crate::policy::Permitted;
 use crate::wire::{Caps, SentMark, Target, WireError, WireRequest, WireResponse};
 
@@ -34,17 +35,33 @@ pub(crate) struct Outcome {
     pub(crate) sent: bool,
 }
 
-/// Frames a request and puts it on the wire. `secret`: it carries one, so plain http must stay inside.
+/// What a request carries beside its own.
+#[derive(Clone, Copy)]
+pub(crate) enum Bearing<'a> {
+    Nothing,
+    /// A secret, so plain http must stay inside.
+    Secret,
+    /// A certificate to connect with.
+    Certificate(&'a Identity),
+}
+
+/// Frames a request and puts it on the wire.
 pub(crate) async fn exchange(
     room: &Room,
     permitted: &Permitted<'_>,
     mut request: WireRequest,
     caps: Caps,
     budget: Budget,
-    secret: bool,
+    bearing: Bearing<'_>,
 ) -> Outcome {
+    let secret = !matches!(bearing, Bearing::Nothing);
     let address = AddressRule { allow_private: permitted.allow_private, only_private: secret && !permitted.tls() };
-    let target = Target { host: permitted.host.clone(), port: permitted.port, tls: permitted.tls(), address, caps };
+    let identity = match bearing {
+        Bearing::Certificate(identity) => Some(identity.clone()),
+        _ => None,
+    };
+    let target =
+        Target { host: permitted.host.clone(), port: permitted.port, tls: permitted.tls(), address, caps, identity };
     frame(permitted, &mut request);
     let sent = SentMark::until(budget.until);
     let answer = timeout_at(budget.until, room.wire.exchange(&target, request, &sent)).await;
@@ -54,10 +71,8 @@ pub(crate) async fn exchange(
 /// The headers that are the host's: who is asked, how long the body is, that the answer comes plain and the
 /// connection ends with it.
 fn frame(permitted: &Permitted<'_>, request: &mut WireRequest) {
-    let host =
-        permitted.url.port().map_or_else(|| permitted.host.to_string(), |port| format!("{}:{port}", permitted.host));
     // A canonical host is always a header value.
-    if let Ok(host) = HeaderValue::from_str(&host) {
+    if let Ok(host) = HeaderValue::from_str(&permitted.authority()) {
         request.headers.insert(0, (header::HOST, host));
     }
     let bodiless = matches!(request.method, Method::GET | Method::HEAD) && request.body.is_empty();

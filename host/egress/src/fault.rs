@@ -122,6 +122,27 @@ pub(crate) fn sealed(name: &str, why: &str) -> Fault {
     operator("secret-sealed", text)
 }
 
+/// Another host is exchanging a secret for its next one, or has just done so.
+pub(crate) fn exchange_running(at: &SecretAt) -> Fault {
+    let text = format!("secret `{at}` is being exchanged for a new one by another host; its outcome is waited for");
+    let fault = Fault::new(FaultKind::Transient, "egress.exchange-running", text, Blame::Host);
+    fault.with_retry(Retry::Later { after_ms: None })
+}
+
+/// The partner takes the refresh token no more, and there is no other.
+pub(crate) fn authorise_again(status: u16, at: &SecretAt, cut_off: bool) -> Fault {
+    let why = if cut_off {
+        "an exchange was cut off before its answer was kept, and the partner has given the next refresh token away with it"
+    } else {
+        "it has expired, was revoked, or somebody else has used it"
+    };
+    let text = format!(
+        "the partner refuses the refresh token of secret `{at}` with {status}: {why}; authorise again at the partner and hand the new one in with `wharf secret set`"
+    );
+    let provider = Provider { http_status: Some(status), ..Provider::default() };
+    operator("authorise-again", text).with_provider(provider)
+}
+
 /// Nothing can be sealed.
 pub(crate) fn sealing(err: &SealError) -> Fault {
     Fault::new(FaultKind::Transient, "egress.vault", format!("nothing can be sealed: {err}"), Blame::Host)

@@ -12,9 +12,12 @@ mod account_ref;
 mod address;
 mod crash_point;
 mod decode;
+mod echo;
 mod exchange;
 mod fault;
+mod identity;
 mod inject;
+mod jwt;
 mod key;
 pub mod ledger;
 mod live;
@@ -23,6 +26,7 @@ mod policy;
 mod redact;
 mod replay;
 mod send;
+mod sign;
 mod tape;
 mod vault;
 pub mod wire;
@@ -42,6 +46,7 @@ use wharf_store::Db;
 
 pub use account::Terms;
 pub use address::{AddressError, AddressRule, Class, classify};
+pub use identity::Identity;
 pub use ledger::Ledger;
 pub use live::Live;
 pub use replay::{Replay, ReplayError};
@@ -214,6 +219,7 @@ struct Room {
     tokens: oauth::Tokens,
     calm: account::Calm,
     vault: Option<Vault>,
+    echoes: echo::Echoes,
 }
 
 impl Room {
@@ -240,8 +246,8 @@ impl Egress {
         vault: Option<Vault>,
     ) -> Self {
         let ledger = db.clone().map(|db| Ledger::new(db, config.settle_delay_ms).knowing(vault.clone()));
-        let (tokens, calm) = (oauth::Tokens::default(), account::Calm::default());
-        Self { room: Arc::new(Room { db, ledger, clock, config, wire, tokens, calm, vault }) }
+        let (tokens, calm, echoes) = (oauth::Tokens::default(), account::Calm::default(), echo::Echoes::default());
+        Self { room: Arc::new(Room { db, ledger, clock, config, wire, tokens, calm, vault, echoes }) }
     }
 
     /// Sends one request and waits for the whole answer.

@@ -14,7 +14,9 @@ use async_trait::async_trait;
 use http_body_util::Full;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -23,6 +25,7 @@ use tokio_rustls::TlsConnector;
 use url::Host;
 
 use crate::crash_point::crash_point;
+use crate::identity::Identity;
 use crate::wire::{Caps, SentMark, Target, Wire, WireError, WireRequest, WireResponse};
 use crate::{EgressConfig, decode};
 
@@ -103,6 +106,14 @@ impl Live {
         Err(WireError::Connect { host, detail })
     }
 
+    /// A connector of one client. It resumes no session: a session is as good as the certificate.
+    fn showing(&self, key: &Arc<CertifiedKey>) -> TlsConnector {
+        let mut config = ClientConfig::clone(self.tls.config());
+        config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(Arc::clone(key)));
+        config.resumption = Resumption::disabled();
+        TlsConnector::from(Arc::new(config))
+    }
+
     async fn secure(
         &self,
         target: &Target,
@@ -115,7 +126,11 @@ impl Live {
             Host::Ipv4(ip) => ServerName::from(IpAddr::V4(*ip)),
             Host::Ipv6(ip) => ServerName::from(IpAddr::V6(*ip)),
         };
-        match timeout(self.connect_timeout, self.tls.connect(name, stream)).await {
+        let connector = match target.identity.as_ref().and_then(Identity::key) {
+            Some(key) => self.showing(key),
+            None => self.tls.clone(),
+        };
+        match timeout(self.connect_timeout, connector.connect(name, stream)).await {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(err)) => Err(tls(err.to_string())),
             Err(_) => Err(tls(format!("no handshake within {} ms", self.connect_timeout.as_millis()))),

@@ -1,5 +1,5 @@
-//! Bearer tokens by OAuth 2 client credentials (RFC 6749 section 4.4): fetched once, kept until shortly before they
-//! end, never taped, journaled or shown.
+//! Bearer tokens of OAuth 2 (RFC 6749 section 5.1): fetched once, kept until shortly before they end, never taped,
+//! journaled or shown.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -41,6 +41,8 @@ pub(crate) struct Token {
 pub(crate) struct Granted {
     pub(crate) value: SecretString,
     pub(crate) lifetime_s: i64,
+    /// The one to use next time; `None` when the endpoint names none.
+    pub(crate) refresh_token: Option<SecretString>,
 }
 
 /// All tokens of the host, in memory only.
@@ -94,12 +96,13 @@ impl Tokens {
     }
 }
 
-/// Tells one pair of credentials from another without keeping them.
-pub(crate) fn fingerprint(client_id: &SecretString, client_secret: &SecretString) -> [u8; 32] {
+/// Tells one set of credentials from another without keeping them.
+pub(crate) fn fingerprint(values: &[SecretString]) -> [u8; 32] {
     let mut hash = Sha256::new();
-    hash.update((client_id.expose_secret().len() as u64).to_be_bytes());
-    hash.update(client_id.expose_secret());
-    hash.update(client_secret.expose_secret());
+    for value in values {
+        hash.update((value.expose_secret().len() as u64).to_be_bytes());
+        hash.update(value.expose_secret());
+    }
     hash.finalize().into()
 }
 
@@ -110,9 +113,9 @@ pub(crate) fn basic(user: &SecretString, password: &SecretString) -> String {
 }
 
 /// The token request's body.
-pub(crate) fn form(fields: &BTreeMap<String, String>) -> String {
+pub(crate) fn form(grant: &[(&str, &str)], fields: &BTreeMap<String, String>) -> String {
     let mut form = url::form_urlencoded::Serializer::new(String::new());
-    form.append_pair("grant_type", "client_credentials");
+    form.extend_pairs(grant);
     form.extend_pairs(fields.iter());
     form.finish()
 }
@@ -149,7 +152,9 @@ pub(crate) fn parse(body: &[u8]) -> Result<Granted, TokenError> {
         Some(_) => None,
     };
     let lifetime_s = lifetime.filter(|seconds| *seconds >= 0).ok_or(TokenError::BadLifetime)?.min(MAX_LIFETIME_S);
-    Ok(Granted { value: SecretString::from(value.to_owned()), lifetime_s })
+    let refresh_token = answer.get("refresh_token").and_then(Value::as_str).filter(|text| !text.is_empty());
+    let refresh_token = refresh_token.map(|text| SecretString::from(text.to_owned()));
+    Ok(Granted { value: SecretString::from(value.to_owned()), lifetime_s, refresh_token })
 }
 
 #[cfg(test)]
@@ -181,7 +186,10 @@ mod tests {
     #[test]
     fn the_form_is_encoded() {
         let fields = BTreeMap::from([("scope".to_owned(), "a b&c".to_owned())]);
-        assert_eq!(form(&fields), "grant_type=client_credentials&scope=a+b%26c");
+        assert_eq!(
+            form(&[("grant_type", "client_credentials")], &fields),
+            "grant_type=client_credentials&scope=a+b%26c"
+        );
     }
 
     #[tokio::test]
@@ -194,8 +202,8 @@ mod tests {
             origin: "https://x".to_owned(),
         };
         let get = async |credentials: u8, refused: Option<u64>, lifetime_s: i64| {
-            let fetch =
-                async { Ok::<_, Infallible>(Granted { value: SecretString::from("t".to_owned()), lifetime_s }) };
+            let value = SecretString::from("t".to_owned());
+            let fetch = async { Ok::<_, Infallible>(Granted { value, lifetime_s, refresh_token: None }) };
             tokens.get(key.clone(), [credentials; 32], &clock, refused, fetch).await.map(|token| token.serial)
         };
         assert_eq!(get(1, None, 120).await, Ok(1));

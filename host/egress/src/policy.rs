@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue, Method};
 use thiserror::Error;
 use url::{Host, Url};
 use wharf_domain::effect::EffectClass;
-use wharf_domain::manifest::{Route, SecretSlot};
+use wharf_domain::manifest::Route;
 
 use crate::address::{AddressError, AddressRule};
 use crate::{Grant, Request};
@@ -59,6 +59,11 @@ pub(crate) struct Permitted<'a> {
 impl Permitted<'_> {
     pub(crate) fn tls(&self) -> bool {
         self.url.scheme() == "https"
+    }
+
+    /// Host, and the port when it is not the scheme's own.
+    pub(crate) fn authority(&self) -> String {
+        self.url.port().map_or_else(|| self.host.to_string(), |port| format!("{}:{port}", self.host))
     }
 
     pub(crate) fn origin(&self) -> String {
@@ -238,9 +243,7 @@ fn belongs_to_host(grant: &Grant, name: &str) -> bool {
     HOST_HEADERS.contains(&name)
         || name.starts_with("proxy-")
         || name.starts_with("x-forwarded-")
-        || grant.secrets.values().any(
-            |secret| matches!(&secret.slot, SecretSlot::Header { header, .. } if header.eq_ignore_ascii_case(name)),
-        )
+        || grant.secrets.values().any(|secret| secret.slot.headers().iter().any(|own| own.eq_ignore_ascii_case(name)))
 }
 
 /// What stands between `//` and the path, query or fragment.

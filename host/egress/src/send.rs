@@ -9,16 +9,18 @@ use wharf_domain::account::Outcome;
 use wharf_domain::ctx::CallCtx;
 use wharf_domain::effect::EffectClass;
 use wharf_domain::fault::Fault;
-use wharf_domain::ids::Digest;
+use wharf_domain::ids::{ConnectionId, Digest};
+use wharf_domain::secret::SecretAt;
 
 use crate::account::Admitted;
 use crate::crash_point::crash_point;
-use crate::exchange::{Budget, exchange};
+use crate::exchange::{self, Bearing, Budget, exchange};
 use crate::inject::{Credential, Refused, credential};
 use crate::key::{Keyed, keyed};
 use crate::ledger::{End, Entry, Opening};
 use crate::policy::{Permitted, permit};
 use crate::redact::{Redactor, Secrets};
+use crate::sign::Signed;
 use crate::wire::{Caps, WireError, WireRequest, WireResponse};
 use crate::{Grant, Ledger, Request, Response, Room, Steps, account, fault, tape};
 
@@ -124,7 +126,7 @@ impl Call<'_> {
             let done = self.go(&armed, None, steps).await;
             self.keep(&done.tape).await;
             self.report(admitted, self.outcome(&done, self.permitted.class)).await;
-            self.note_use(&armed).await;
+            self.note_use(&armed, done.echo.then(|| status(&done))).await;
             match done.answer {
                 Err(err) => return Err(fault::no_answer(&err, &self.name, self.permitted.class, done.sent)),
                 Ok(answer) if refused.is_none() => match self.turned_down(&armed, &answer).await {
@@ -163,6 +165,7 @@ impl Call<'_> {
             crash_point!("cp10_answer_received");
             // The effect comes first: what is not written down yet is in doubt.
             let outcome = self.outcome(&done, row.class);
+            let echo = done.echo.then(|| status(&done));
             let answer = match done.answer {
                 Ok(answer) => answer,
                 Err(err) => {
@@ -185,7 +188,7 @@ impl Call<'_> {
             self.report(admitted, outcome).await;
             row = closed?;
             crash_point!("cp11_outcome_committed");
-            self.note_use(&armed).await;
+            self.note_use(&armed, echo).await;
             if refused.is_some() || meaning != Meaning::Refused {
                 return Ok(answer);
             }
@@ -261,9 +264,12 @@ impl Call<'_> {
             .iter()
             .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
             .collect();
-        if let Some(credential) = &armed.credential {
-            headers.push((credential.name.clone(), credential.value.clone()));
-            shown.push((credential.name.to_string(), credential.shown.clone()));
+        // A signature covers the body as it is now, with its key.
+        let proofs = armed.credential.as_ref().map(|credential| credential.headers(&self.signed(&body)));
+        let unsigned = matches!(proofs, Some(None));
+        for proof in proofs.flatten().into_iter().flatten() {
+            shown.push((proof.name.to_string(), proof.shown));
+            headers.push((proof.name, proof.value));
         }
         let method = self.permitted.method.clone();
         let listed = tape::request(method.as_str(), self.permitted.url.as_str(), shown, &body, &armed.redactor);
@@ -274,8 +280,13 @@ impl Call<'_> {
             headers: config.max_response_headers,
             head_bytes: config.max_response_head_bytes,
         };
-        let outcome =
-            exchange(self.room, &self.permitted, request, caps, armed.budget, armed.credential.is_some()).await;
+        let outcome = if unsigned {
+            let detail = "the signature cannot stand in its header".to_owned();
+            exchange::Outcome { answer: Err(WireError::Broken { detail }), sent: false }
+        } else {
+            exchange(self.room, &self.permitted, request, caps, armed.budget, armed.bearing()).await
+        };
+        let echo = outcome.answer.as_ref().is_ok_and(|answer| armed.redactor.finds(&answer.headers, &answer.body));
         let answer = outcome.answer.map(|answer| echo_free(answer, &armed.redactor));
         let tape = tape::exchange(&listed, answer.as_ref(), &armed.redactor, config.max_tape_body_bytes);
         tracing::debug!(
@@ -284,7 +295,20 @@ impl Call<'_> {
             "`{}` to `{}`", self.name, self.grant.connection
         );
         steps.requests.push(listed);
-        Done { answer, sent: outcome.sent, tape }
+        Done { answer, sent: outcome.sent, tape, echo }
+    }
+
+    /// What a signature is made of.
+    fn signed<'s>(&'s self, body: &'s [u8]) -> Signed<'s> {
+        let url = &self.permitted.url;
+        Signed {
+            method: &self.permitted.method,
+            host: self.permitted.authority(),
+            path: url.path(),
+            query: url.query().unwrap_or_default(),
+            body,
+            at: self.room.now(),
+        }
     }
 
     fn meaning(&self, answer: &Response) -> Meaning {
@@ -312,11 +336,22 @@ impl Call<'_> {
         vault.another(at, *version, self.room.now()).await.then_some(Refused::Version(*version))
     }
 
-    /// For people who ask which secrets are still in use.
-    async fn note_use(&self, armed: &Armed) {
+    /// For people who ask which secrets are still in use, and whether a partner is careless with them. `echo` is the
+    /// status of an answer that held one.
+    async fn note_use(&self, armed: &Armed, echo: Option<u16>) {
         let kept = armed.credential.as_ref().and_then(|credential| credential.kept.as_ref());
         if let (Some(vault), Some((at, version))) = (&self.room.vault, kept) {
             vault.used(at, *version).await;
+        }
+        let (Some(status), Some(slot), Some(db)) = (echo, &self.permitted.route.secret, &self.room.db) else { return };
+        tracing::warn!(
+            tenant = %self.grant.tenant, connection = %self.grant.connection, secret = slot, status,
+            "`{}` of `{}` sent secret `{slot}` back; it was taken out", self.name, self.grant.connection
+        );
+        let Ok(connection) = ConnectionId::parse(&self.grant.connection) else { return };
+        let at = SecretAt { tenant: self.grant.tenant.clone(), connection, slot: slot.clone() };
+        if let Err(err) = self.room.echoes.note(db, &at, &self.permitted.route.path, status).await {
+            tracing::warn!(tenant = %at.tenant, "failed to write down that secret `{at}` came back: {err}");
         }
     }
 
@@ -344,11 +379,28 @@ struct Armed {
     budget: Budget,
 }
 
+impl Armed {
+    fn bearing(&self) -> Bearing<'_> {
+        match self.credential.as_ref().map(Credential::identity) {
+            None => Bearing::Nothing,
+            Some(None) => Bearing::Secret,
+            Some(Some(identity)) => Bearing::Certificate(identity),
+        }
+    }
+}
+
 /// One exchange of the caller, as it may be seen.
 struct Done {
     answer: Result<Response, WireError>,
     sent: bool,
     tape: Value,
+    /// The partner sent a secret back; it is not in the answer any more.
+    echo: bool,
+}
+
+/// 0 without an answer.
+fn status(done: &Done) -> u16 {
+    done.answer.as_ref().map_or(0, |answer| answer.status)
 }
 
 /// What a failed token request says about the partner.

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use url::Host;
 
 use crate::address::{AddressError, AddressRule};
+use crate::identity::Identity;
 
 /// Something that can carry a request. It repeats nothing, follows nothing and must set `sent` before the first byte
 /// of the request can reach the network, so that an unset mark proves that nothing was sent.
@@ -34,6 +35,8 @@ pub struct Target {
     pub tls: bool,
     pub address: AddressRule,
     pub caps: Caps,
+    /// Shown when the partner asks for a certificate.
+    pub identity: Option<Identity>,
 }
 
 /// Limits of an answer, enforced while reading.

@@ -50,9 +50,8 @@ pub const CONNECTION: &str = "odoo";
 
 /// The slot of the API key, by its name, with the configuration's value.
 pub fn key_slot(config: &OdooConfig) -> (String, BoundSecret) {
-    let slot = SecretSlot::Header { header: "authorization".to_owned(), format: "bearer {value}".to_owned() };
     let values = BTreeMap::from([("value".to_owned(), config.api_key.clone())]);
-    (routes::KEY_SLOT.to_owned(), BoundSecret { slot, values })
+    (routes::KEY_SLOT.to_owned(), BoundSecret { slot: SecretSlot::OdooKey, values })
 }
 
 /// Where events come from.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use wharf_domain::ids::Digest;
 use wharf_domain::manifest::{Manifest, SecretSlot};
 use wharf_egress::{BoundSecret, Grant, Limits, Origin, Terms};
@@ -94,6 +94,8 @@ fn secrets(
     }
     let mut out = BTreeMap::new();
     for (name, slot) in &manifest.secrets {
+        slot.valid()
+            .map_err(|rule| anyhow!("the manifest of adapter `{}`: `secrets.{name}`: {rule}", manifest.name))?;
         let Some(given) = connection.secrets.get(name) else {
             if absent == Absent::AskVault {
                 out.insert(name.clone(), BoundSecret { slot: slot.clone(), values: BTreeMap::new() });

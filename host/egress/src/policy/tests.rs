@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use wharf_domain::fault::{Blame, FaultKind};
 use wharf_domain::ids::TenantId;
+use wharf_domain::manifest::SecretSlot;
 
 use super::*;
 use crate::{BoundSecret, Limits, Origin, fault};

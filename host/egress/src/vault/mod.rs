@@ -8,6 +8,7 @@
 //!
 //! Deliberately absent: a way to read a value out.
 
+mod exchange;
 mod port;
 mod ring;
 mod seal;

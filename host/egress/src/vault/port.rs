@@ -16,6 +16,8 @@ use wharf_store::secrets::{self, NewVersion, SealedRow};
 
 use super::{Slot, Vault, ring, view};
 use crate::fault;
+use crate::identity::Identity;
+use crate::jwt::SigningKey;
 
 /// A value is at most this long; a certificate chain with its key fits.
 const LONGEST: usize = 32 << 10;
@@ -119,7 +121,13 @@ fn check(slot: &SecretSlot, at: &SecretAt, values: &BTreeMap<String, SecretStrin
         slot.check(field, value)
             .map_err(|rule| fault::bad_value(field, format!("`{field}` of secret `{at}` {rule}")))?;
     }
-    Ok(())
+    let value = |field: &str| values.get(field).map(ExposeSecret::expose_secret).unwrap_or_default();
+    let usable = match slot {
+        SecretSlot::JwtBearer { algorithm, .. } => SigningKey::parse(*algorithm, value("private_key")).map(drop),
+        SecretSlot::Mtls => Identity::parse(value("certificate"), value("private_key")).map(drop),
+        _ => Ok(()),
+    };
+    usable.map_err(|rule| fault::bad_value("private_key", format!("`private_key` of secret `{at}` {rule}")))
 }
 
 fn same(one: &BTreeMap<String, SecretString>, other: &BTreeMap<String, SecretString>) -> bool {

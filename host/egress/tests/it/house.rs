@@ -89,6 +89,18 @@ impl House {
         self.door = Egress::new(Some(self.db.clone()), self.clock.clone(), config, wire);
     }
 
+    /// Where the files of a SQLite database are.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        match &self.place {
+            Place::Folder(folder) => folder.path(),
+            Place::Server(_) => panic!("a server's files are its own"),
+        }
+    }
+
+    pub(crate) fn clock_millis(&self) -> i64 {
+        self.clock.now().millis()
+    }
+
     pub(crate) fn ledger(&self) -> &Ledger {
         self.door.ledger().expect("ledger")
     }

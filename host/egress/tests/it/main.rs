@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod accounts;
 mod clocks;
+#[cfg(test)]
+mod corpus;
 #[cfg(feature = "failpoints")]
 #[cfg(test)]
 mod crash_points;
@@ -21,9 +23,13 @@ mod offline;
 #[cfg(test)]
 mod partner;
 #[cfg(test)]
+mod refresh;
+#[cfg(test)]
 mod repeats;
 #[cfg(test)]
 mod restored;
+#[cfg(test)]
+mod rotation;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
@@ -125,7 +125,7 @@ impl Partner {
     }
 }
 
-async fn play(mut stream: TcpStream, act: Act, release: &Notify) {
+pub(crate) async fn play(mut stream: impl AsyncWriteExt + Unpin, act: Act, release: &Notify) {
     match act {
         Act::Raw(bytes) => {
             let _ = stream.write_all(&bytes).await;

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use wharf_domain::effect::EffectState;
@@ -14,44 +15,69 @@ use wharf_domain::fault::EffectCertainty;
 use wharf_egress::{EgressConfig, Live};
 
 use crate::house::{House, get, grant, post};
-use crate::partner::{Partner, answer, read};
+use crate::partner::{Act, Partner, Seen, answer, play, read};
 
 /// A partner with a certificate for `localhost` that only `roots` vouch for.
-struct Secure {
-    port: u16,
-    roots: RootCertStore,
+pub(crate) struct Secure {
+    pub(crate) port: u16,
+    pub(crate) roots: RootCertStore,
     _tasks: JoinSet<()>,
 }
 
-async fn secure() -> Secure {
-    let CertifiedKey { cert, signing_key } =
-        generate_simple_self_signed(vec!["localhost".to_owned()]).expect("certificate");
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_no_client_auth()
-        .with_single_cert(vec![cert.der().clone()], key)
-        .expect("config");
-    let mut roots = RootCertStore::empty();
-    roots.add(cert.der().clone()).expect("root");
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
-    let port = listener.local_addr().expect("address").port();
-    let mut tasks = JoinSet::new();
-    tasks.spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
-            if let Some(seen) = read(&mut stream).await {
-                let body = seen.line();
-                let text = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-                let _ = stream.write_all(text.as_bytes()).await;
-                let _ = stream.shutdown().await;
+impl Secure {
+    /// Decides by the request and the certificate of the client, which may be one of `clients` or none.
+    pub(crate) async fn answers(
+        clients: Vec<CertificateDer<'static>>,
+        decide: impl Fn(&Seen, Option<&[u8]>) -> Act + Send + Sync + 'static,
+    ) -> Self {
+        let CertifiedKey { cert, signing_key } =
+            generate_simple_self_signed(vec!["localhost".to_owned()]).expect("certificate");
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .expect("versions");
+        let builder = if clients.is_empty() {
+            builder.with_no_client_auth()
+        } else {
+            let mut known = RootCertStore::empty();
+            for client in clients {
+                known.add(client).expect("client");
             }
-        }
-    });
-    Secure { port, roots, _tasks: tasks }
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(known), provider);
+            builder.with_client_cert_verifier(verifier.allow_unauthenticated().build().expect("verifier"))
+        };
+        let config = builder.with_single_cert(vec![cert.der().clone()], key).expect("config");
+        let mut roots = RootCertStore::empty();
+        roots.add(cert.der().clone()).expect("root");
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        let port = listener.local_addr().expect("address").port();
+        let (mut tasks, decide) = (JoinSet::new(), Arc::new(decide));
+        tasks.spawn(async move {
+            let mut open = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let (acceptor, decide) = (acceptor.clone(), decide.clone());
+                open.spawn(async move {
+                    let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                    let client = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first().cloned());
+                    if let Some(seen) = read(&mut stream).await {
+                        let act = decide(&seen, client.as_deref());
+                        play(stream, act, &Notify::new()).await;
+                    }
+                });
+            }
+        });
+        Self { port, roots, _tasks: tasks }
+    }
+}
+
+async fn secure() -> Secure {
+    Secure::answers(vec![], |seen: &Seen, _: Option<&[u8]>| {
+        let body = seen.line();
+        Act::Raw(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes())
+    })
+    .await
 }
 
 #[tokio::test]
