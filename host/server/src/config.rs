@@ -167,7 +167,7 @@ impl Effects {
 pub(crate) struct Vault {
     /// 32 random bytes in hexadecimal or base64, the same on every host of a database. Without it nothing sealed opens.
     pub(crate) key: SecretRef,
-    /// The key before it, until `wharf secret rekey` is through.
+    /// The key before it, until `wharf secret rekey` is through. Every host gets both before that is run.
     pub(crate) old_key: Option<SecretRef>,
     /// How long a version stays usable after the one that follows it, in hours; 0 to 720.
     #[serde(default = "default_overlap")]

@@ -204,11 +204,12 @@ impl Vault {
         {
             let mut used = self.0.used.lock().unwrap_or_else(PoisonError::into_inner);
             let now = Instant::now();
-            let last = used.entry((at.clone(), version)).or_insert(now);
-            if *last != now && now.duration_since(*last) < USED_EVERY {
+            // What is older says nothing any more; refresh tokens come and go.
+            used.retain(|_, last| now.duration_since(*last) < USED_EVERY);
+            if used.contains_key(&(at.clone(), version)) {
                 return;
             }
-            *last = now;
+            used.insert((at.clone(), version), now);
         }
         let written = async {
             let mut tx = self.0.db.begin().await?;

@@ -23,12 +23,15 @@ use crate::vault::{ana, at, new, vault};
 /// What the partner takes at the moment: versions of the secret.
 type Accepted = Arc<Mutex<Vec<u32>>>;
 
+/// The version a request shows, with the certificate it came with.
+type Shown = dyn Fn(&Seen, Option<&[u8]>) -> Option<u32> + Send + Sync;
+
 /// One type of secret: its slot, its values by version, and how the partner tells which version it was given.
 struct Kind {
     slot: SecretSlot,
     values: Box<dyn Fn(u32) -> Vec<(&'static str, String)> + Send + Sync>,
     /// The version a request shows; `None` when it shows none.
-    shown: Arc<dyn Fn(&Seen, Option<&[u8]>) -> Option<u32> + Send + Sync>,
+    shown: Arc<Shown>,
     /// Certificates clients may connect with.
     clients: Vec<rustls::pki_types::CertificateDer<'static>>,
 }
@@ -345,7 +348,7 @@ async fn a_key_that_cannot_sign_or_connect_is_refused_when_it_is_handed_in() {
         let house = House::new().await;
         let vault = vault(&house.db, &slot).await;
         let values: Vec<_> = values.iter().map(|(field, value)| (*field, value.as_str())).collect();
-        let fault = vault.set(&ana(), &at("key"), new(&values)).await.err().expect("refused");
+        let fault = vault.set(&ana(), &at("key"), new(&values)).await.expect_err("refused");
         assert_eq!(fault.code, "egress.bad-secret");
         assert!(fault.message.contains("`private_key`") && !fault.message.contains("BEGIN"), "{}", fault.message);
     }

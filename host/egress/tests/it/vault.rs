@@ -344,11 +344,11 @@ async fn a_value_that_does_not_fit_its_slot_is_refused_by_name() {
         (&[("username", "ana"), ("password", "canary\nx")], "`password`"),
         (&[("username", "ana"), ("password", "p"), ("value", "canary")], "`value`"),
     ] {
-        let fault = vault.set(&ana(), &at("key"), new(values)).await.err().expect("refused");
+        let fault = vault.set(&ana(), &at("key"), new(values)).await.expect_err("refused");
         assert_eq!((fault.kind, fault.code.as_str()), (FaultKind::InvalidInput, "egress.bad-secret"));
         assert!(fault.message.contains(field) && !fault.message.contains("canary"), "{}", fault.message);
     }
-    let fault = vault.set(&ana(), &at("gone"), new(&[("value", "x")])).await.err().expect("no such slot");
+    let fault = vault.set(&ana(), &at("gone"), new(&[("value", "x")])).await.expect_err("no such slot");
     assert_eq!(fault.kind, FaultKind::NotFound);
     assert!(secrets::sealed(&house.db, &tenant()).await.expect("sealed").is_none(), "nothing was kept");
 }
