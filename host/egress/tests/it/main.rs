@@ -15,6 +15,8 @@ mod house;
 #[cfg(test)]
 mod keyed;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod ledger;
 #[cfg(test)]
 mod limits;

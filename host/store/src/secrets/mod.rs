@@ -4,17 +4,18 @@
 //! Whoever changes a tenant's secrets takes the tenant's key first ([`take_key`]): two hosts never change them at the
 //! same time, and the revision, which grows with every change, tells the others to look again.
 
+mod exchange;
 mod keys;
 mod versions;
 
 #[cfg(test)]
 mod tests;
 
+pub use exchange::{Exchange, begin_exchange, end_exchange};
 pub use keys::{
     TenantKey, VaultKey, add_vault_key, any, drop_vault_keys, give_key, not_under, revision, rewrap, shred, take_key,
     vault_keys,
 };
 pub use versions::{
-    Exchange, NewVersion, SealedRow, SecretRow, begin_exchange, echoed, end_exchange, kept, list, next_version,
-    promote, put, remove, sealed, used,
+    NewVersion, SealedRow, SecretRow, echoed, kept, list, next_version, promote, put, remove, sealed, used,
 };
