@@ -41,8 +41,7 @@ impl Class {
             Self::Metadata => "address-metadata",
             Self::Unspecified => "address-unspecified",
             Self::EmbeddedV4 => "address-embedded-v4",
-            Self::Multicast => "address-multicast",
-            Self::Special => "address-special",
+            Self::Multicast | Self::Special => "address-special",
         }
     }
 
@@ -66,8 +65,12 @@ impl Class {
 pub enum AddressError {
     #[error("`{ip}` is refused by rule `{}`{}", class.rule(), hint(*class))]
     Refused { ip: IpAddr, class: Class },
+    #[error("it has good addresses and `{ip}`, which is refused by rule `{}`; one bad answer spoils all of them", class.rule())]
+    Mixed { ip: IpAddr, class: Class },
     #[error("`{ip}` is public: a secret travels over plain http only inside a private network, use https")]
     PlainSecret { ip: IpAddr },
+    #[error("`{addr}` is this host itself, which nothing permits")]
+    Own { addr: SocketAddr },
 }
 
 fn hint(class: Class) -> &'static str {
@@ -83,6 +86,8 @@ impl AddressError {
     pub(crate) fn rule(&self) -> &'static str {
         match self {
             Self::Refused { class, .. } => class.rule(),
+            Self::Mixed { .. } => "dns-mixed",
+            Self::Own { .. } => "self-request",
             Self::PlainSecret { .. } => "plain-secret",
         }
     }
@@ -112,7 +117,11 @@ impl AddressRule {
     /// Checks what a name resolved to. One bad answer spoils all of them: a name that is public and private at once
     /// is an attack or a mistake.
     pub fn check_all(self, answers: &[SocketAddr]) -> Result<(), AddressError> {
-        answers.iter().try_for_each(|addr| self.check(addr.ip()))
+        let good = answers.iter().any(|addr| self.check(addr.ip()).is_ok());
+        answers.iter().try_for_each(|addr| match self.check(addr.ip()) {
+            Err(AddressError::Refused { ip, class }) if good => Err(AddressError::Mixed { ip, class }),
+            checked => checked,
+        })
     }
 }
 
@@ -299,7 +308,11 @@ mod tests {
         let public = SocketAddr::from(([1, 1, 1, 1], 443));
         let private = SocketAddr::from(([10, 0, 0, 1], 443));
         assert_eq!(rule.check_all(&[public]), Ok(()));
-        assert!(rule.check_all(&[public, private]).is_err());
+        let mixed = Err(AddressError::Mixed { ip: private.ip(), class: Class::Private });
+        assert_eq!(rule.check_all(&[public, private]), mixed);
+        assert_eq!(rule.check_all(&[private, public]), mixed);
+        let only = Err(AddressError::Refused { ip: private.ip(), class: Class::Private });
+        assert_eq!(rule.check_all(&[private, private]), only);
     }
 
     #[test]

@@ -62,15 +62,15 @@ pub(crate) async fn exchange(
     };
     let target =
         Target { host: permitted.host.clone(), port: permitted.port, tls: permitted.tls(), address, caps, identity };
-    frame(permitted, &mut request);
+    frame(room, permitted, &mut request);
     let sent = SentMark::until(budget.until);
     let answer = timeout_at(budget.until, room.wire.exchange(&target, request, &sent)).await;
     Outcome { answer: answer.unwrap_or(Err(WireError::Timeout { millis: budget.millis })), sent: sent.is_set() }
 }
 
-/// The headers that are the host's: who is asked, how long the body is, that the answer comes plain and the
-/// connection ends with it.
-fn frame(permitted: &Permitted<'_>, request: &mut WireRequest) {
+/// The headers that are the host's: who is asked, how long the body is, that the answer comes plain or as gzip, that the
+/// connection ends with it, and a mark to know our own request by if it ever comes back.
+fn frame(room: &Room, permitted: &Permitted<'_>, request: &mut WireRequest) {
     // A canonical host is always a header value.
     if let Ok(host) = HeaderValue::from_str(&permitted.authority()) {
         request.headers.insert(0, (header::HOST, host));
@@ -79,8 +79,11 @@ fn frame(permitted: &Permitted<'_>, request: &mut WireRequest) {
     if !bodiless {
         request.headers.push((header::CONTENT_LENGTH, HeaderValue::from(request.body.len())));
     }
-    request.headers.push((header::ACCEPT_ENCODING, HeaderValue::from_static("identity")));
+    request.headers.push((header::ACCEPT_ENCODING, HeaderValue::from_static("gzip")));
     request.headers.push((header::CONNECTION, HeaderValue::from_static("close")));
+    if let Some(via) = room.config.own.via() {
+        request.headers.push((header::VIA, via));
+    }
     if !request.headers.iter().any(|(name, _)| name == header::USER_AGENT) {
         let agent = HeaderValue::from_static(concat!("wharf/", env!("CARGO_PKG_VERSION")));
         request.headers.push((header::USER_AGENT, agent));

@@ -51,7 +51,7 @@ pub(crate) fn no_answer(err: &WireError, name: &str, class: EffectClass, sent: b
     let code = format!("egress.{}", err.name());
     let fault = |kind, blame| Fault::new(kind, code.clone(), err.to_string(), blame);
     let mut fault = match (sent, class) {
-        (true, EffectClass::Read) if matches!(err, WireError::TooLarge { .. }) => {
+        (true, EffectClass::Read) if matches!(err, WireError::TooLarge { .. } | WireError::Encoding { .. }) => {
             fault(FaultKind::DataOutOfContract, Blame::Partner)
         }
         (true, EffectClass::Read) => fault(FaultKind::Transient, Blame::Partner),

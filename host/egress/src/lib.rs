@@ -15,6 +15,7 @@ mod decode;
 mod echo;
 mod exchange;
 mod fault;
+mod gzip;
 mod identity;
 mod inject;
 mod jwt;
@@ -22,9 +23,12 @@ mod key;
 pub mod ledger;
 mod live;
 mod oauth;
+mod own;
 mod policy;
+mod proof;
 mod redact;
 mod replay;
+mod resolve;
 mod send;
 mod sign;
 mod tape;
@@ -49,8 +53,10 @@ pub use address::{AddressError, AddressRule, Class, classify};
 pub use identity::Identity;
 pub use ledger::Ledger;
 pub use live::Live;
+pub use own::Own;
 pub use replay::{Replay, ReplayError};
 pub use vault::{Keys, Vault, VaultConfig, VaultError};
+pub use resolve::{Resolve, SystemNames};
 pub use wire::Wire;
 
 /// The host's own limits for every request.
@@ -60,8 +66,15 @@ pub struct EgressConfig {
     pub dns_timeout_ms: u64,
     /// Connecting and the TLS handshake, each, in milliseconds.
     pub connect_timeout_ms: u64,
+    /// From the first byte of the request to the end of the answer's head, in milliseconds.
+    pub first_byte_timeout_ms: u64,
+    /// After this long a body must have come at `min_rate` on average, in milliseconds.
+    pub rate_grace_ms: u64,
+    /// The least rate of a body, in bytes per second; at least 1.
+    pub min_rate: u64,
     /// From the first step of a request to the last byte of its answer, in milliseconds.
     pub request_timeout_ms: u64,
+    /// Of a body, decoded; as much may arrive encoded.
     pub max_response_bytes: usize,
     pub max_response_headers: usize,
     /// Status line and headers together.
@@ -70,6 +83,8 @@ pub struct EgressConfig {
     pub settle_delay_ms: i64,
     /// A longer body is left out of the tape; its size is kept.
     pub max_tape_body_bytes: usize,
+    /// Where this host itself answers: no request may go there.
+    pub own: Own,
 }
 
 impl Default for EgressConfig {
@@ -77,12 +92,16 @@ impl Default for EgressConfig {
         Self {
             dns_timeout_ms: 3_000,
             connect_timeout_ms: 5_000,
+            first_byte_timeout_ms: 30_000,
+            rate_grace_ms: 10_000,
+            min_rate: 1_000,
             request_timeout_ms: 60_000,
             max_response_bytes: 8 << 20,
             max_response_headers: 100,
             max_response_head_bytes: 64 << 10,
             settle_delay_ms: 2_000,
             max_tape_body_bytes: 1 << 20,
+            own: Own::default(),
         }
     }
 }

@@ -24,19 +24,32 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use url::Host;
 
+use crate::address::AddressError;
 use crate::crash_point::crash_point;
+use crate::decode::{self, Pace};
 use crate::identity::Identity;
-use crate::wire::{Caps, SentMark, Target, Wire, WireError, WireRequest, WireResponse};
-use crate::{EgressConfig, decode};
+use crate::resolve::{Resolve, SystemNames};
+use crate::wire::{Caps, Phase, SentMark, Target, Wire, WireError, WireRequest, WireResponse};
+use crate::{EgressConfig, Own};
 
-/// More answers than this to one name are a sign of trouble; the rest is not looked at.
+/// More answers than this to one name are a sign of trouble; all are judged, and no more are dialled.
 const MAX_ANSWERS: usize = 16;
 
 /// The wire to the real world.
 pub struct Live {
     tls: TlsConnector,
+    names: Arc<dyn Resolve>,
+    own: Own,
     dns_timeout: Duration,
     connect_timeout: Duration,
+    pacing: Pacing,
+}
+
+/// Times of an answer.
+#[derive(Debug, Clone, Copy)]
+struct Pacing {
+    first_byte: Duration,
+    body: Pace,
 }
 
 impl Live {
@@ -55,40 +68,50 @@ impl Live {
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self {
             tls: TlsConnector::from(Arc::new(tls)),
+            names: Arc::new(SystemNames),
+            own: config.own.clone(),
             dns_timeout: Duration::from_millis(config.dns_timeout_ms),
             connect_timeout: Duration::from_millis(config.connect_timeout_ms),
+            pacing: Pacing {
+                first_byte: Duration::from_millis(config.first_byte_timeout_ms),
+                body: Pace { grace: Duration::from_millis(config.rate_grace_ms), min_rate: config.min_rate },
+            },
         })
+    }
+
+    /// Asks `names` in place of the operating system. What they say is checked all the same.
+    pub fn resolving(self, names: Arc<dyn Resolve>) -> Self {
+        Self { names, ..self }
     }
 
     /// Every address of the host, all of them permitted.
     async fn resolve(&self, target: &Target) -> Result<Vec<SocketAddr>, WireError> {
         let host = target.host.to_string();
         let answers = match &target.host {
-            Host::Ipv4(ip) => vec![SocketAddr::new(IpAddr::V4(*ip), target.port)],
-            Host::Ipv6(ip) => vec![SocketAddr::new(IpAddr::V6(*ip), target.port)],
-            Host::Domain(name) => {
-                let dns = |detail: String| WireError::Dns { host: host.clone(), detail };
-                let lookup = tokio::net::lookup_host((name.as_str(), target.port));
-                match timeout(self.dns_timeout, lookup).await {
-                    Ok(Ok(found)) => found.take(MAX_ANSWERS).collect(),
-                    Ok(Err(err)) => return Err(dns(err.to_string())),
-                    Err(_) => return Err(dns(format!("no answer within {} ms", self.dns_timeout.as_millis()))),
-                }
-            }
+            Host::Ipv4(ip) => vec![IpAddr::V4(*ip)],
+            Host::Ipv6(ip) => vec![IpAddr::V6(*ip)],
+            Host::Domain(name) => match timeout(self.dns_timeout, self.names.resolve(name)).await {
+                Ok(Ok(found)) => found,
+                Ok(Err(err)) => return Err(WireError::Dns { host, detail: err.to_string() }),
+                Err(_) => return Err(slow(Phase::Dns, self.dns_timeout)),
+            },
         };
+        let mut answers: Vec<_> = answers.into_iter().map(|ip| SocketAddr::new(ip, target.port)).collect();
         if answers.is_empty() {
             return Err(WireError::Dns { host, detail: "it has no address".to_owned() });
         }
-        match target.address.check_all(&answers) {
-            Ok(()) => Ok(answers),
-            Err(source) => Err(WireError::Address { host, source }),
+        target.address.check_all(&answers).map_err(|source| WireError::Address { host: host.clone(), source })?;
+        answers.truncate(MAX_ANSWERS);
+        match answers.iter().find(|addr| self.own.listens_at(**addr)) {
+            Some(addr) => Err(WireError::Address { host, source: AddressError::Own { addr: *addr } }),
+            None => Ok(answers),
         }
     }
 
     /// A connection to one of the checked addresses. Trying the next address is no repeat: no byte was sent.
     async fn dial(&self, target: &Target) -> Result<TcpStream, WireError> {
         let host = target.host.to_string();
-        let mut detail = String::new();
+        let mut last = None;
         for addr in self.resolve(target).await? {
             match timeout(self.connect_timeout, TcpStream::connect(addr)).await {
                 Ok(Ok(stream)) => {
@@ -99,11 +122,11 @@ impl Live {
                     let _ = stream.set_nodelay(true);
                     return Ok(stream);
                 }
-                Ok(Err(err)) => detail = err.to_string(),
-                Err(_) => detail = format!("no connection within {} ms", self.connect_timeout.as_millis()),
+                Ok(Err(err)) => last = Some(WireError::Connect { host: host.clone(), detail: err.to_string() }),
+                Err(_) => last = Some(slow(Phase::Connect, self.connect_timeout)),
             }
         }
-        Err(WireError::Connect { host, detail })
+        Err(last.unwrap_or_else(|| WireError::Connect { host, detail: "it has no address".to_owned() }))
     }
 
     /// A connector of one client. It resumes no session: a session is as good as the certificate.
@@ -133,7 +156,7 @@ impl Live {
         match timeout(self.connect_timeout, connector.connect(name, stream)).await {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(err)) => Err(tls(err.to_string())),
-            Err(_) => Err(tls(format!("no handshake within {} ms", self.connect_timeout.as_millis()))),
+            Err(_) => Err(slow(Phase::Tls, self.connect_timeout)),
         }
     }
 }
@@ -149,21 +172,26 @@ impl Wire for Live {
         let stream = self.dial(target).await?;
         if target.tls {
             let stream = self.secure(target, stream).await?;
-            Box::pin(talk(Marked { stream, sent: sent.clone() }, &target.caps, request)).await
+            Box::pin(talk(Marked { stream, sent: sent.clone() }, &target.caps, self.pacing, request)).await
         } else {
-            Box::pin(talk(Marked { stream, sent: sent.clone() }, &target.caps, request)).await
+            Box::pin(talk(Marked { stream, sent: sent.clone() }, &target.caps, self.pacing, request)).await
         }
     }
 }
 
 /// One request and its answer over a connection nothing was sent on yet. The connection ends with this function.
-async fn talk<S>(stream: Marked<S>, caps: &Caps, request: WireRequest) -> Result<WireResponse, WireError>
+async fn talk<S>(
+    stream: Marked<S>,
+    caps: &Caps,
+    pacing: Pacing,
+    request: WireRequest,
+) -> Result<WireResponse, WireError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let mut builder = http1::Builder::new();
     builder.max_headers(caps.headers).max_header_size(caps.head_bytes);
-    let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(decode::broken)?;
+    let (mut sender, mut connection) = builder.handshake(TokioIo::new(stream)).await.map_err(decode::broken)?;
     let mut message = hyper::Request::new(Full::new(request.body));
     *message.method_mut() = request.method;
     *message.uri_mut() =
@@ -172,19 +200,32 @@ where
         message.headers_mut().append(name, value);
     }
     let answer = async {
-        let answer = sender.send_request(message).await.map_err(|err| head_error(err, caps))?;
-        decode::read(answer, caps).await
+        let head = timeout(pacing.first_byte, sender.send_request(message)).await;
+        let head = head.map_err(|_| slow(Phase::FirstByte, pacing.first_byte))?;
+        decode::read(head.map_err(|err| head_error(err, caps))?, caps, pacing.body).await
     };
-    tokio::pin!(answer, connection);
-    let mut open = true;
-    loop {
-        tokio::select! {
-            biased;
-            answer = &mut answer => return answer,
-            // Its own error reaches `answer` too, with more context.
-            _ = &mut connection, if open => open = false,
+    let answer = {
+        tokio::pin!(answer);
+        let mut open = true;
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut answer => break answer,
+                // Its own error reaches `answer` too, with more context.
+                _ = &mut connection, if open => open = false,
+            }
         }
+    }?;
+    // Nothing of it was used, and nothing of it will be: but who says where an answer ends and goes on talking may have
+    // said anything. Line ends are a habit of old servers.
+    if connection.into_parts().read_buf.iter().any(|byte| !matches!(byte, b'\r' | b'\n')) {
+        return Err(WireError::Protocol { detail: "more bytes follow the length it names".to_owned() });
     }
+    Ok(answer)
+}
+
+fn slow(phase: Phase, limit: Duration) -> WireError {
+    WireError::Slow { phase, millis: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX) }
 }
 
 fn head_error(err: hyper::Error, caps: &Caps) -> WireError {

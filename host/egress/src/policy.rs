@@ -2,6 +2,8 @@
 //!
 //! A denial names the line of the manifest or the configuration that would permit the request.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use http::{HeaderName, HeaderValue, Method};
 use thiserror::Error;
 use url::{Host, Url};
@@ -9,7 +11,7 @@ use wharf_domain::effect::EffectClass;
 use wharf_domain::manifest::Route;
 
 use crate::address::{AddressError, AddressRule};
-use crate::{Grant, Request};
+use crate::{Grant, Own, Request};
 
 /// Longer URLs and longer heads than this are refused.
 const MAX_URL: usize = 8 << 10;
@@ -17,8 +19,8 @@ const MAX_HEADERS: usize = 64;
 const MAX_HEADER_BYTES: usize = 32 << 10;
 
 /// Headers the host writes itself, or that would let a guest speak for somebody else. With `proxy-*` and
-/// `x-forwarded-*`.
-const HOST_HEADERS: [&str; 20] = [
+/// `x-forwarded-*`; `_` counts as `-`, because many a gateway reads it so.
+const HOST_HEADERS: [&str; 22] = [
     "accept-encoding",
     "authorization",
     "connection",
@@ -34,6 +36,8 @@ const HOST_HEADERS: [&str; 20] = [
     "transfer-encoding",
     "upgrade",
     "via",
+    "x-forwarded",
+    "x-real-ip",
     // They would make another request of the one that was granted.
     "x-http-method",
     "x-http-method-override",
@@ -89,6 +93,8 @@ pub(crate) enum Denial {
     Origin { rule: &'static str, origin: String, granted: String },
     #[error("`{host}` may not be dialled: {source}")]
     Address { host: String, granted: bool, source: AddressError },
+    #[error("`{origin}` is this host itself, which no adapter may call")]
+    SelfRequest { origin: String },
     #[error(
         "`{method} {path}` is no route of the manifest; it would need `[[routes]] method = \"{method}\" path = \"{path}\" reason = \"…\"`"
     )]
@@ -100,7 +106,7 @@ pub(crate) enum Denial {
     #[error("the request's {what} is over the limit of {limit}")]
     TooLarge { what: &'static str, limit: usize },
     #[error(
-        "connection `{connection}` names the origin `{origin}`, which is not `scheme://host` or `scheme://host:port`"
+        "connection `{connection}` names the origin `{origin}`, which is not `scheme://host` or `scheme://host:port` of one host, in ASCII (other scripts as `xn--…`)"
     )]
     BadGrant { connection: String, origin: String },
 }
@@ -113,6 +119,7 @@ impl Denial {
             Self::UserInfo { .. } => "userinfo",
             Self::Origin { rule, .. } => rule,
             Self::Address { source, .. } => source.rule(),
+            Self::SelfRequest { .. } => "self-request",
             Self::Route { .. } => "route-not-granted",
             Self::HostHeader { .. } => "header",
             Self::InvalidHeader { .. } => "invalid-header",
@@ -123,8 +130,11 @@ impl Denial {
 }
 
 /// Checks a request against a grant, and gives it back in canonical form.
-pub(crate) fn permit<'a>(grant: &'a Grant, request: &Request) -> Result<Permitted<'a>, Denial> {
+pub(crate) fn permit<'a>(grant: &'a Grant, own: &Own, request: &Request) -> Result<Permitted<'a>, Denial> {
     let (url, host, port) = canonical(&request.url)?;
+    if own.is_advertised(&url) {
+        return Err(Denial::SelfRequest { origin: shown(&url.origin().ascii_serialization()) });
+    }
     let allow_private = origin(grant, &url, &host)?;
     let (method, route) = route(grant, &request.method, url.path())?;
     if request.body.as_ref().is_some_and(|body| body.len() > grant.limits.max_request_bytes) {
@@ -174,7 +184,10 @@ fn origin(grant: &Grant, url: &Url, host: &Host<String>) -> Result<bool, Denial>
     for granted in &grant.origins {
         let bad = || Denial::BadGrant { connection: grant.connection.clone(), origin: shown(&granted.url) };
         let known = Url::parse(&granted.url).map_err(|_| bad())?;
-        if !matches!(known.path(), "" | "/") || known.query().is_some() || !known.username().is_empty() {
+        // A name that only looks like another one, or stands for many, is no name an operator can have checked.
+        let plain = granted.url.is_ascii() && !granted.url.contains('*');
+        let bare = matches!(known.path(), "" | "/") && known.query().is_none() && known.username().is_empty();
+        if !plain || !bare {
             return Err(bad());
         }
         if known.origin() == url.origin() {
@@ -195,14 +208,28 @@ fn origin(grant: &Grant, url: &Url, host: &Host<String>) -> Result<bool, Denial>
     })
 }
 
+/// Names of the machine's metadata service, which need no DNS of the outside: Google, EC2, Tencent.
+const METADATA_NAMES: [&str; 6] = [
+    "metadata",
+    "metadata.google.internal",
+    "metadata.goog",
+    "instance-data",
+    "instance-data.ec2.internal",
+    "metadata.tencentyun.com",
+];
+const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
+
 /// The address a host is by its spelling alone.
-fn literal(host: &Host<String>) -> Option<std::net::IpAddr> {
+fn literal(host: &Host<String>) -> Option<IpAddr> {
     match host {
         Host::Ipv4(ip) => Some((*ip).into()),
         Host::Ipv6(ip) => Some((*ip).into()),
         Host::Domain(name) => {
             let name = name.trim_end_matches('.');
-            (name == "localhost" || name.ends_with(".localhost")).then_some(std::net::Ipv4Addr::LOCALHOST.into())
+            if METADATA_NAMES.contains(&name) {
+                return Some(METADATA.into());
+            }
+            (name == "localhost" || name.ends_with(".localhost")).then_some(Ipv4Addr::LOCALHOST.into())
         }
     }
 }
@@ -240,10 +267,12 @@ fn headers(grant: &Grant, request: &Request) -> Result<Vec<(HeaderName, HeaderVa
 
 /// `name` in lower case.
 fn belongs_to_host(grant: &Grant, name: &str) -> bool {
-    HOST_HEADERS.contains(&name)
+    let dashed = |name: &str| name.to_ascii_lowercase().replace('_', "-");
+    let name = dashed(name);
+    HOST_HEADERS.contains(&name.as_str())
         || name.starts_with("proxy-")
         || name.starts_with("x-forwarded-")
-        || grant.secrets.values().any(|secret| secret.slot.headers().iter().any(|own| own.eq_ignore_ascii_case(name)))
+        || grant.secrets.values().any(|secret| secret.slot.headers().iter().any(|own| dashed(own) == name))
 }
 
 /// What stands between `//` and the path, query or fragment.

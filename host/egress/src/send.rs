@@ -23,7 +23,7 @@ use crate::ledger::{End, Entry, Opening};
 use crate::policy::{Permitted, permit};
 use crate::redact::Redactor;
 use crate::wire::{Caps, WireError, WireRequest, WireResponse};
-use crate::{Grant, Ledger, Request, Response, Room, Steps, account, fault, tape};
+use crate::{Grant, Ledger, Request, Response, Room, Steps, account, fault, proof, tape};
 
 pub(crate) async fn send(
     room: &Room,
@@ -36,7 +36,7 @@ pub(crate) async fn send(
         return Err(fault::host("wrong-tenant", format!("a grant of `{}` used for `{}`", grant.tenant, ctx.tenant)));
     }
     steps.count(grant.limits.max_requests)?;
-    let permitted = permit(grant, &request).map_err(|denial| {
+    let permitted = permit(grant, &room.config.own, &request).map_err(|denial| {
         tracing::warn!(
             tenant = %grant.tenant, connection = %grant.connection, rule = denial.rule(),
             "egress denied a request of `{}`: rule `{}`", grant.connection, denial.rule()
@@ -228,7 +228,7 @@ impl Call<'_> {
         match &done.answer {
             Ok(answer) => account::of_answer(self.grant, answer, self.room.now()),
             // It speaks, and too much.
-            Err(WireError::TooLarge { .. }) => Outcome::Answered,
+            Err(WireError::TooLarge { .. } | WireError::Encoding { .. }) => Outcome::Answered,
             Err(err) => Outcome::of_fault(&fault::no_answer(err, &self.name, class, done.sent)),
         }
     }
@@ -288,9 +288,9 @@ impl Call<'_> {
     fn meaning(&self, answer: &Response) -> Meaning {
         match answer.status {
             204 | 205 => Meaning::Happened,
-            200..=299 if !answer.body.is_empty() => Meaning::Happened,
+            200..=299 if proof::is_proof(answer) => Meaning::Happened,
             status if self.permitted.route.proves_no_effect(status) => Meaning::Refused,
-            // Also a success without a word: some partners answer a failed request so.
+            // Also a success without a word, or with another one than it says: some partners answer a failure so.
             _ => Meaning::Unproven,
         }
     }

@@ -1,5 +1,6 @@
 //! The wire: one request out, one complete answer back, and the proof whether a byte of it may have left.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -90,6 +91,43 @@ impl SentMark {
     }
 }
 
+/// The steps of an exchange that have a time of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    Dns,
+    Connect,
+    Tls,
+    /// Until status line and headers of the answer are there.
+    FirstByte,
+    /// The body came slower than the least rate.
+    Rate,
+}
+
+impl Phase {
+    /// The last part of the fault's code.
+    fn rule(self) -> &'static str {
+        match self {
+            Self::Dns => "timeout-dns",
+            Self::Connect => "timeout-connect",
+            Self::Tls => "timeout-tls",
+            Self::FirstByte => "timeout-first-byte",
+            Self::Rate => "timeout-rate",
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Dns => "name resolution",
+            Self::Connect => "connecting",
+            Self::Tls => "the TLS handshake",
+            Self::FirstByte => "waiting for the head of the answer",
+            Self::Rate => "the next part of the answer, at the least rate,",
+        })
+    }
+}
+
 /// Why there is no complete answer.
 #[derive(Debug, Error)]
 pub enum WireError {
@@ -109,8 +147,13 @@ pub enum WireError {
     Protocol { detail: String },
     #[error("the answer's {part} is over {limit}")]
     TooLarge { part: &'static str, limit: usize },
+    #[error("the answer comes in an encoding that was not asked for: {detail}")]
+    Encoding { detail: String },
     #[error("no complete answer within {millis} ms")]
     Timeout { millis: u64 },
+    /// One step took too long, before the time of the whole was over.
+    #[error("{phase} took longer than {millis} ms")]
+    Slow { phase: Phase, millis: u64 },
     #[error("no recorded exchange for `{request}`; left are {left}")]
     NoRecording { request: String, left: String },
 }
@@ -126,8 +169,11 @@ impl WireError {
             Self::Tls { .. } => "tls",
             Self::Broken { .. } => "reset",
             Self::Protocol { .. } => "protocol",
+            Self::TooLarge { part: "head", .. } => "response-headers",
             Self::TooLarge { .. } => "response-too-large",
+            Self::Encoding { .. } => "response-encoding",
             Self::Timeout { .. } => "timeout",
+            Self::Slow { phase, .. } => phase.rule(),
             Self::NoRecording { .. } => "no-recording",
         }
     }

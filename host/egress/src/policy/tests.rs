@@ -51,7 +51,7 @@ fn ask(grant: &Grant, method: &str, url: &str, headers: &[(&str, &str)]) -> Resu
         body: None,
         timeout_ms: None,
     };
-    permit(grant, &request).map(|permitted| (permitted.url.to_string(), permitted.class))
+    permit(grant, &Own::default(), &request).map(|permitted| (permitted.url.to_string(), permitted.class))
 }
 
 fn rule(grant: &Grant, url: &str) -> &'static str {
@@ -220,9 +220,9 @@ fn a_large_body_and_a_bad_grant_are_refused() {
         body: Some(Bytes::from_static(b"0123456789a")),
         timeout_ms: None,
     };
-    assert_eq!(permit(&grant, &request).expect_err("body").rule(), "request-too-large");
+    assert_eq!(permit(&grant, &Own::default(), &request).expect_err("body").rule(), "request-too-large");
     request.body = None;
     grant.origins[0].url = "https://a.example/base".to_owned();
-    let denial = permit(&grant, &request).expect_err("grant");
+    let denial = permit(&grant, &Own::default(), &request).expect_err("grant");
     assert_eq!((denial.rule(), fault::denied(&denial).blame), ("bad-origin", Blame::Operator));
 }

@@ -1,7 +1,5 @@
 //! Hostile answers and forbidden places.
 
-use std::process::Command;
-
 use wharf_domain::fault::{Blame, FaultKind};
 use wharf_egress::EgressConfig;
 
@@ -32,19 +30,18 @@ async fn an_answer_over_a_limit_is_refused_while_it_arrives() {
     let until_close = [b"HTTP/1.1 200 OK\r\n\r\n".as_slice(), &[b'x'; 1_001]].concat();
     let many = format!("HTTP/1.1 200 OK\r\n{}content-length: 0\r\n\r\n", "a: b\r\n".repeat(11));
     let long = format!("HTTP/1.1 200 OK\r\na: {}\r\ncontent-length: 0\r\n\r\n", "b".repeat(3_000));
-    for (name, bytes, part) in [
-        ("announced", lying, "body"),
-        ("chunked", endless, "body"),
-        ("until close", until_close, "body"),
-        ("many headers", many.into_bytes(), "head"),
-        ("long header", long.into_bytes(), "head"),
+    for (name, bytes, rule) in [
+        ("announced", lying, "response-too-large"),
+        ("chunked", endless, "response-too-large"),
+        ("until close", until_close, "response-too-large"),
+        ("many headers", many.into_bytes(), "response-headers"),
+        ("long header", long.into_bytes(), "response-headers"),
     ] {
         let partner = Partner::plays(vec![Act::Raw(bytes)]).await;
         let (grant, job) = (grant(&partner.url), house.job().await);
         let fault = house.send(&grant, &house.ctx(&job), get(&grant, "/get/1")).await.expect_err(name);
-        assert_eq!((fault.code.as_str(), fault.blame), ("egress.response-too-large", Blame::Partner), "{name}");
+        assert_eq!((fault.code, fault.blame), (format!("egress.{rule}"), Blame::Partner), "{name}");
         assert_eq!(fault.kind, FaultKind::DataOutOfContract);
-        assert!(fault.message.contains(part), "{name}: {fault}");
         let fault = house.send(&grant, &house.ctx(&job), post(&grant, "/once", "{}")).await.expect_err(name);
         assert_eq!(fault.kind, FaultKind::OutcomeUnknown, "{name}");
     }
@@ -87,7 +84,7 @@ async fn the_host_frames_the_request() {
     let agent = concat!("wharf/", env!("CARGO_PKG_VERSION"));
     let agents: Vec<_> = seen.iter().map(|one| one.header("user-agent")).collect();
     assert_eq!(agents, [Some(agent), Some(agent), Some("acme/1")]);
-    assert!(seen.iter().all(|one| one.header("accept-encoding") == Some("identity")));
+    assert!(seen.iter().all(|one| one.header("accept-encoding") == Some("gzip")));
     assert!(seen.iter().all(|one| one.header("transfer-encoding").is_none()));
     assert_eq!(partner.connections(), 3, "one connection per request");
 }
@@ -123,29 +120,4 @@ async fn a_denial_sends_nothing_and_names_the_line() {
     let fault = house.send(&grant, &ctx, get(&grant, "/get/1")).await.expect_err("tenant");
     assert_eq!(fault.code, "egress.wrong-tenant");
     assert_eq!(partner.connections(), 0);
-}
-
-/// Set for the child process below.
-const INNER: &str = "WHARF_TEST_PROXY_INNER";
-
-#[tokio::test]
-async fn proxy_variables_of_the_environment_are_ignored() {
-    if std::env::var_os(INNER).is_some() {
-        let (house, partner) = (House::new().await, Partner::plays(vec![answer(200, "{}")]).await);
-        let (grant, job) = (grant(&partner.url), house.job().await);
-        house.send(&grant, &house.ctx(&job), get(&grant, "/get/1")).await.expect("straight");
-        assert_eq!(partner.lines(), ["GET /get/1"]);
-        return;
-    }
-    // The environment of this process cannot be changed safely, so the test runs once more in a child.
-    let proxy = Partner::plays(vec![answer(502, "")]).await;
-    let mut child = Command::new(std::env::current_exe().expect("this program"));
-    child.args(["--exact", "limits::proxy_variables_of_the_environment_are_ignored"]).env(INNER, "1");
-    for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
-        child.env(name, &proxy.url);
-    }
-    let output = tokio::task::spawn_blocking(move || child.output()).await.expect("join").expect("run");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success() && text.contains("1 passed"), "{text}");
-    assert_eq!(proxy.connections(), 0);
 }

@@ -5,6 +5,16 @@ mod accounts;
 mod clocks;
 #[cfg(test)]
 mod corpus;
+#[cfg(test)]
+mod corpus_d;
+#[cfg(test)]
+mod corpus_d_addresses;
+#[cfg(test)]
+mod corpus_d_requests;
+#[cfg(test)]
+mod corpus_e;
+#[cfg(test)]
+mod corpus_e_tls;
 #[cfg(feature = "failpoints")]
 #[cfg(test)]
 mod crash_points;
@@ -21,6 +31,8 @@ mod ledger;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod names;
+#[cfg(test)]
 mod offline;
 #[cfg(test)]
 mod partner;
@@ -34,6 +46,10 @@ mod restored;
 mod rotation;
 #[cfg(test)]
 mod secrets;
+#[cfg(test)]
+mod siege;
+#[cfg(test)]
+mod sink;
 #[cfg(test)]
 mod tls;
 #[cfg(test)]

@@ -40,6 +40,10 @@ pub(crate) enum Act {
     Hang,
     /// One byte of an endless body every 20 ms.
     Drip,
+    /// The first bytes, and then the second ones again and again.
+    Endless(Vec<u8>, Vec<u8>),
+    /// The first bytes, and then a byte every 20 ms.
+    Trickle(Vec<u8>),
     /// The answer, once the test says so.
     Held(Vec<u8>),
 }
@@ -77,7 +81,12 @@ impl Partner {
 
     /// Decides by the request.
     pub(crate) async fn answers(decide: impl Fn(&Seen) -> Act + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        Self::at("127.0.0.1:0", decide).await
+    }
+
+    /// Decides by the request, at this address.
+    pub(crate) async fn at(addr: &str, decide: impl Fn(&Seen) -> Act + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind(addr).await.expect("bind");
         let url = format!("http://{}", listener.local_addr().expect("address"));
         let (seen, connections, release) =
             (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(0)), Arc::new(Notify::new()));
@@ -133,8 +142,16 @@ pub(crate) async fn play(mut stream: impl AsyncWriteExt + Unpin, act: Act, relea
         }
         Act::Close => {}
         Act::Hang => std::future::pending().await,
+        Act::Endless(first, again) => {
+            let _ = stream.write_all(&first).await;
+            while stream.write_all(&again).await.is_ok() {}
+        }
         Act::Drip => {
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n").await;
+            let head = b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n".to_vec();
+            Box::pin(play(stream, Act::Trickle(head), release)).await;
+        }
+        Act::Trickle(first) => {
+            let _ = stream.write_all(&first).await;
             let mut tick = tokio::time::interval(Duration::from_millis(20));
             while stream.write_all(b"x").await.is_ok() {
                 tick.tick().await;

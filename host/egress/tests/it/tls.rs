@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
@@ -30,9 +30,27 @@ impl Secure {
         clients: Vec<CertificateDer<'static>>,
         decide: impl Fn(&Seen, Option<&[u8]>) -> Act + Send + Sync + 'static,
     ) -> Self {
-        let CertifiedKey { cert, signing_key } =
-            generate_simple_self_signed(vec!["localhost".to_owned()]).expect("certificate");
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
+        let key = KeyPair::generate().expect("key");
+        let params = CertificateParams::new(vec!["localhost".to_owned()]).expect("names");
+        let cert = params.self_signed(&key).expect("certificate").der().clone();
+        Self::serves(vec![cert], &key, clients, decide).await
+    }
+
+    /// With this certificate, `copies` of it in its chain; answers with the line of each request.
+    pub(crate) async fn with(params: CertificateParams, key: &KeyPair, copies: usize) -> Self {
+        let cert = params.self_signed(key).expect("certificate").der().clone();
+        Self::serves(vec![cert; copies], key, vec![], line).await
+    }
+
+    async fn serves(
+        chain: Vec<CertificateDer<'static>>,
+        key: &KeyPair,
+        clients: Vec<CertificateDer<'static>>,
+        decide: impl Fn(&Seen, Option<&[u8]>) -> Act + Send + Sync + 'static,
+    ) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add(chain[0].clone()).expect("root");
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
@@ -47,9 +65,7 @@ impl Secure {
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(known), provider);
             builder.with_client_cert_verifier(verifier.allow_unauthenticated().build().expect("verifier"))
         };
-        let config = builder.with_single_cert(vec![cert.der().clone()], key).expect("config");
-        let mut roots = RootCertStore::empty();
-        roots.add(cert.der().clone()).expect("root");
+        let config = builder.with_single_cert(chain, key).expect("config");
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
         let port = listener.local_addr().expect("address").port();
@@ -73,11 +89,13 @@ impl Secure {
 }
 
 async fn secure() -> Secure {
-    Secure::answers(vec![], |seen: &Seen, _: Option<&[u8]>| {
-        let body = seen.line();
-        Act::Raw(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes())
-    })
-    .await
+    Secure::answers(vec![], line).await
+}
+
+/// The request's own line as the answer.
+fn line(seen: &Seen, _: Option<&[u8]>) -> Act {
+    let body = seen.line();
+    Act::Raw(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes())
 }
 
 #[tokio::test]
@@ -101,14 +119,14 @@ async fn a_partner_nobody_vouches_for_is_not_sent_a_byte() {
     let wrong_name = House::with(EgressConfig::default(), Some(Arc::new(trusting_localhost))).await;
     let web = House::with(EgressConfig { connect_timeout_ms: 300, ..EgressConfig::default() }, None).await;
     let port = partner.port;
-    for (house, url) in [
-        (&web, format!("https://localhost:{port}")),
-        (&wrong_name, format!("https://127.0.0.1:{port}")),
-        (&web, plain.url.replace("http:", "https:")),
+    for (house, url, code) in [
+        (&web, format!("https://localhost:{port}"), "egress.tls"),
+        (&wrong_name, format!("https://127.0.0.1:{port}"), "egress.tls"),
+        (&web, plain.url.replace("http:", "https:"), "egress.timeout-tls"),
     ] {
         let (grant, job) = (grant(&url), house.job().await);
         let fault = house.send(&grant, &house.ctx(&job), post(&grant, "/buy", "{}")).await.expect_err("untrusted");
-        assert_eq!((fault.code.as_str(), fault.effect), ("egress.tls", EffectCertainty::None), "{fault}");
+        assert_eq!((fault.code.as_str(), fault.effect), (code, EffectCertainty::None), "{fault}");
         assert!(fault.retryable());
         assert_eq!(house.state(&job.id).await, EffectState::Intent);
     }
