@@ -8,6 +8,7 @@ mod body;
 mod caller;
 mod health;
 mod ingress;
+mod loops;
 mod path;
 mod problem;
 mod router;
@@ -15,6 +16,7 @@ mod state;
 #[cfg(test)]
 mod testing;
 
+pub use loops::without_loops;
 pub use problem::Problem;
 pub use router::router;
 pub use state::{ApiState, TenantAccess, Token};

@@ -43,6 +43,10 @@ pub(crate) struct Server {
     /// Address of the API; port 0 takes a free one.
     #[serde(default = "default_listen")]
     pub(crate) listen: SocketAddr,
+    /// Origins the world reaches the API under, e.g. `https://wharf.example.com`; no adapter may call them. The same at
+    /// every host of one database.
+    #[serde(default)]
+    pub(crate) advertised: Vec<String>,
     /// What the host is called in leases and in the audit; unique among the hosts of one database. Absent: `host-1` with
     /// SQLite, a name for each start with PostgreSQL.
     pub(crate) name: Option<String>,
@@ -316,6 +320,9 @@ impl Config {
             && !((1..=60).contains(&name.len()) && name.chars().all(plain))
         {
             bail!("`server.name` is `{name}`; use 1 to 60 letters, digits, `-`, `.` or `_`");
+        }
+        for own in &server.advertised {
+            origin(own).with_context(|| format!("`server.advertised` names `{own}`"))?;
         }
         if let Some(database) = &self.database
             && !(2..=1_000).contains(&database.connections)

@@ -2,18 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use secrecy::{ExposeSecret, SecretString};
 use wharf_api::{TenantAccess, Token};
-use wharf_domain::ids::{ConnectionId, TenantId};
+use wharf_domain::ids::{ConnectionId, Digest, TenantId};
 use wharf_domain::port::carrier::Carrier;
 use wharf_domain::port::erp::Erp;
 use wharf_domain::secret::SecretAt;
 use wharf_domain::time::Clock;
-use wharf_egress::{Egress, EgressConfig, Grant, Keys, Live, Vault, VaultConfig};
+use wharf_egress::{Egress, EgressConfig, Grant, Keys, Live, Own, Vault, VaultConfig};
 use wharf_flows::order_release::Policy;
 use wharf_flows::runner::Ports;
 use wharf_odoo::{EventSource, OdooConfig, OdooErp};
@@ -124,10 +125,20 @@ fn wire_secrets(vault: &Vault, grant: &Grant, connection: &ConnectionId) {
     }
 }
 
+/// Where the host itself answers, and the mark its requests carry. Hosts with the same advertised origins know each
+/// other's.
+pub(crate) fn own(config: &Config, listen: SocketAddr) -> Own {
+    let mut advertised = config.server.advertised.clone();
+    advertised.sort();
+    let name = if advertised.is_empty() { clock::seed().to_string() } else { advertised.join(" ") };
+    let mark = format!("wharf-{:.16}", Digest::of(name.as_bytes()).hex());
+    Own { listen: vec![listen], advertised, mark: Some(mark) }
+}
+
 /// The door out, over the network.
-pub(crate) fn egress(config: &Config, db: Option<Db>, vault: Option<Vault>) -> Result<Egress> {
-    let settings =
-        EgressConfig { settle_delay_ms: i64::from(config.server.settle_seconds) * 1_000, ..EgressConfig::default() };
+pub(crate) fn egress(config: &Config, db: Option<Db>, vault: Option<Vault>, own: Own) -> Result<Egress> {
+    let settle_delay_ms = i64::from(config.server.settle_seconds) * 1_000;
+    let settings = EgressConfig { settle_delay_ms, own, ..EgressConfig::default() };
     let live = Live::new(&settings).context("failed to start TLS")?;
     // Deadlines come from leases, so they go by the same clock.
     let clock: Arc<dyn Clock> = match &db {
@@ -207,8 +218,8 @@ impl Ports for Wired {
 impl Wired {
     /// Binds every connection. One that cannot be bound stops the start: a host that silently lacks a carrier would
     /// let orders wait for nothing.
-    pub(crate) async fn new(config: &Config, db: &Db, vault: Option<&Vault>) -> Result<Self> {
-        let egress = egress(config, Some(db.clone()), vault.cloned())?;
+    pub(crate) async fn new(config: &Config, db: &Db, vault: Option<&Vault>, own: Own) -> Result<Self> {
+        let egress = egress(config, Some(db.clone()), vault.cloned(), own)?;
         let clock: Arc<dyn Clock> = Arc::new(db.clone());
         let sandbox = sandbox(config)?;
         let services = Arc::new(LocalServices::durable(egress.clone(), Arc::clone(&clock), db.clone()));

@@ -124,7 +124,8 @@ async fn odoo(config: &Config, tenant: &Tenant, seen: &mut Examination) -> Resul
     if let Err(e) = config.secret(&odoo.webhook_token) {
         seen.problem(&format!("`odoo.webhook_token` of tenant `{}`: {e:#}", tenant.id), None)?;
     }
-    for finding in probe(wire::egress(config, None, None)?, &SystemClock, &settings).await {
+    let own = wire::own(config, config.server.listen);
+    for finding in probe(wire::egress(config, None, None, own)?, &SystemClock, &settings).await {
         let text = format!("Odoo of tenant `{}`: {}", tenant.id, finding.text);
         match finding.level {
             Level::Fine => seen.fine(&text)?,

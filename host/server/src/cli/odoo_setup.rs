@@ -85,7 +85,8 @@ pub(crate) async fn run(args: Args) -> Outcome {
         // The administrator's own key in the bot's file is a beginning, not a bot's key.
         current_key: current_key.filter(|_| !same),
     };
-    let report = setup(wire::egress(&config, None, None)?, &SystemClock, &settings, &request)
+    let own = wire::own(&config, config.server.listen);
+    let report = setup(wire::egress(&config, None, None, own)?, &SystemClock, &settings, &request)
         .await
         .with_context(|| format!("failed to set up the Odoo of tenant `{id}`"))?;
     for item in &report.items {

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use wharf_api::{ApiState, Token, router};
+use wharf_api::{ApiState, Token, router, without_loops};
 use wharf_domain::ctx::Actor;
 use wharf_flows::schedules::{Ticker, schedules};
 use wharf_flows::{retention, runner};
@@ -38,18 +38,21 @@ pub(crate) async fn run(args: Args) -> Outcome {
     db.check_schema().await?;
     let name = wire::worker_name(&config);
     let held = db.hold_name(&name).await?;
+    // First the port: the door out must know which is the host's own.
+    let listener = tokio::net::TcpListener::bind(config.server.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", config.server.listen))?;
+    let address = listener.local_addr()?;
+    let own = wire::own(&config, address);
+    let mark = own.mark.clone().unwrap_or_default();
     let vault = wire::vault(&config, &db).await?;
-    let wired = Arc::new(Wired::new(&config, &db, vault.as_ref()).await?);
+    let wired = Arc::new(Wired::new(&config, &db, vault.as_ref(), own).await?);
     let admin_token = config.secret(&config.server.admin_token).context("`server.admin_token`")?;
     let (admin_token, limit) = (Token::new(admin_token.expose_secret()), config.effects.limit()?);
     let mut state = ApiState::new(db.clone(), wire::access(&config)?, admin_token, limit);
     if let Some(vault) = vault {
         state = state.with_vault(Arc::new(vault));
     }
-    let listener = tokio::net::TcpListener::bind(config.server.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}", config.server.listen))?;
-    let address = listener.local_addr()?;
 
     let tasks = TaskTracker::new();
     let stop = CancellationToken::new();
@@ -71,7 +74,8 @@ pub(crate) async fn run(args: Args) -> Outcome {
         announce(path, &address.to_string())?;
     }
     let stopped = stop.clone();
-    let serving = axum::serve(listener, router(state)).with_graceful_shutdown(stopped.cancelled_owned());
+    let serving =
+        axum::serve(listener, without_loops(router(state), &mark)).with_graceful_shutdown(stopped.cancelled_owned());
     tokio::select! {
         ended = serving.into_future() => ended?,
         () = patience(&stop) => tracing::warn!("requests still open after {PATIENCE:?} were cut off"),
