@@ -8,6 +8,7 @@ pub mod ctx;
 pub mod effect;
 pub mod exception;
 pub mod fault;
+pub mod grant;
 pub mod ids;
 pub mod manifest;
 pub mod money;

@@ -44,10 +44,50 @@ pub struct Manifest {
     /// Bytes of key-value storage per connection; 0 means none.
     #[serde(default)]
     pub kv_bytes: u64,
+    /// Drop folders the adapter works with; the operator says where they are.
+    #[serde(default)]
+    pub folders: Vec<Folder>,
     /// Example inputs by `interface.function` or `interface.function/variant`, JSON text; what `adapter call` uses when
     /// no input is given.
     #[serde(default)]
     pub examples: BTreeMap<String, String>,
+}
+
+/// A drop folder, as the adapter knows it. The defaults are for files of orders and stock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Folder {
+    /// a-z, 0-9 and `-`, e.g. `orders-in`.
+    pub name: String,
+    /// Takes files the partner leaves there.
+    #[serde(default)]
+    pub read: bool,
+    /// Leaves files for the partner.
+    #[serde(default)]
+    pub create: bool,
+    /// Keeps what is finished; without it a finished file is deleted.
+    #[serde(default)]
+    pub archive: bool,
+    /// Of one file.
+    #[serde(default = "default_file_bytes")]
+    pub max_file_bytes: u64,
+    /// Of all files left there that the partner has not taken yet.
+    #[serde(default = "default_folder_bytes")]
+    pub max_bytes: u64,
+    #[serde(default = "default_folder_files")]
+    pub max_files: u32,
+    /// Why the adapter needs it, for the person who grants it.
+    pub reason: String,
+}
+
+fn default_file_bytes() -> u64 {
+    8 << 20
+}
+fn default_folder_bytes() -> u64 {
+    256 << 20
+}
+fn default_folder_files() -> u32 {
+    1_000
 }
 
 /// One origin of the partner.

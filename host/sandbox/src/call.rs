@@ -15,6 +15,7 @@ use wasmtime::component::{Instance, InstancePre};
 use wasmtime::{Engine, Store, UpdateDeadline};
 use wharf_domain::ctx::CallCtx;
 use wharf_domain::fault::{Blame, Fault, FaultKind, Retry};
+use wharf_domain::grant::Capabilities;
 use wharf_domain::ids::TenantId;
 use wharf_domain::quarantine::{Leave, STRIKES};
 use wharf_domain::time::Timestamp;
@@ -70,6 +71,7 @@ impl Drop for GuestRuntime {
 pub(crate) struct CallEnv {
     pub(crate) services: Arc<dyn HostServices>,
     pub(crate) grant: Arc<Grant>,
+    pub(crate) capabilities: Arc<Capabilities>,
     pub(crate) ctx: CallCtx,
 }
 
@@ -99,7 +101,7 @@ impl CallEnv {
             urgent: false,
             promised: None,
         };
-        Self { services: Arc::new(NoServices), grant: Arc::new(grant), ctx }
+        Self { services: Arc::new(NoServices), grant: Arc::new(grant), capabilities: Arc::default(), ctx }
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use wharf_domain::ctx::CallCtx;
 use wharf_domain::fault::{Blame, EffectCertainty, Fault, FaultKind};
+use wharf_domain::grant::Capabilities;
 use wharf_egress::{Grant, Request, Response, Steps};
 
 use crate::call::CallEnv;
@@ -22,6 +23,7 @@ pub(crate) enum Exceeded {
 pub(crate) struct CallState {
     pub(crate) services: Arc<dyn HostServices>,
     pub(crate) grant: Arc<Grant>,
+    pub(crate) capabilities: Arc<Capabilities>,
     pub(crate) ctx: CallCtx,
     pub(crate) steps: Steps,
     pub(crate) limiter: Limiter,
@@ -42,6 +44,7 @@ impl CallState {
         Self {
             services: env.services,
             grant: env.grant,
+            capabilities: env.capabilities,
             ctx: env.ctx,
             kv_bytes,
             in_flight: false,

@@ -105,6 +105,12 @@ fn findings(report: &Report) -> Vec<String> {
     if !imports("wharf:kv/store") && report.manifest.kv_bytes > 0 {
         out.push("declares `kv_bytes` but does not import `wharf:kv/store`".to_owned());
     }
+    if imports("wharf:files/folder") && report.manifest.folders.is_empty() {
+        out.push("imports `wharf:files/folder` but declares no folder: every file will be refused".to_owned());
+    }
+    if !imports("wharf:files/folder") && !report.manifest.folders.is_empty() {
+        out.push("declares folders but does not import `wharf:files/folder`".to_owned());
+    }
     for import in &report.imports {
         let plain = import.name.split('@').next().unwrap_or_default();
         if !crate::caps::CAPABILITIES.iter().any(|capability| capability.import == plain) {

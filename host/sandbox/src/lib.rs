@@ -10,6 +10,7 @@ pub mod compile;
 pub mod diff;
 pub mod engine;
 mod fault;
+mod folder;
 mod guest;
 pub mod inspect;
 mod install;
@@ -23,6 +24,7 @@ mod services;
 mod warden;
 
 pub use call::{Sandbox, SandboxConfig};
+pub use folder::{FolderAnswer, FolderAsk, FolderFile, FolderScope};
 pub use guest::forges;
 pub use install::{Adapter, LoadError};
 pub use limits::Limits;

@@ -135,6 +135,7 @@ fn check(manifest: &Manifest) -> Result<(), ManifestError> {
             return rule(format!("`routes[{i}].secret` names `{slot}`, which `secrets` does not declare"));
         }
     }
+    folders(manifest).map_err(ManifestError::Rule)?;
     for (function, text) in &manifest.examples {
         // `@file` is replaced by the file's content when the adapter is built.
         if text.starts_with('@') {
@@ -142,6 +143,30 @@ fn check(manifest: &Manifest) -> Result<(), ManifestError> {
         }
         if let Err(e) = serde_json::from_str::<serde_json::Value>(text) {
             return rule(format!("`examples.{function}` is not JSON: {e}"));
+        }
+    }
+    Ok(())
+}
+
+/// Folders have a name each, and ask for something.
+fn folders(manifest: &Manifest) -> Result<(), String> {
+    for (i, folder) in manifest.folders.iter().enumerate() {
+        let name = &folder.name;
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        if name.is_empty() || name.len() > 40 || !name.bytes().all(plain) {
+            return Err(format!("`folders[{i}].name` is `{name}`; use a-z, 0-9 and `-`, at most 40 characters"));
+        }
+        if manifest.folders[..i].iter().any(|other| other.name == *name) {
+            return Err(format!("`folders[{i}].name` is `{name}`, which is there already"));
+        }
+        if !folder.read && !folder.create {
+            return Err(format!("`folders[{i}]` asks for nothing; write `read = true` or `create = true`"));
+        }
+        if folder.archive && !folder.read {
+            return Err(format!("`folders[{i}].archive` is for folders with `read = true`"));
+        }
+        if !(1..=256 << 20).contains(&folder.max_file_bytes) || folder.max_bytes < folder.max_file_bytes {
+            return Err(format!("`folders[{i}].max_file_bytes` is 1 to 256 MiB, and `max_bytes` at least as much"));
         }
     }
     Ok(())

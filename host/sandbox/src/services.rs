@@ -15,6 +15,7 @@ use wharf_egress::{Egress, Grant, Ledger, Request, Response, Steps};
 use wharf_store::kv::{self, KvKey};
 use wharf_store::{Db, StoreError};
 
+use crate::folder::{FolderAnswer, FolderAsk, FolderScope, Folders, Rules};
 use crate::notes::{Note, Notes};
 
 /// Everything a guest can cause outside its own memory.
@@ -28,6 +29,8 @@ pub trait HostServices: Send + Sync {
     async fn kv_get(&self, at: &KvScope, key: &str) -> Result<Option<Vec<u8>>, Fault>;
     async fn kv_set(&self, at: &KvScope, key: &str, value: &[u8], ttl_ms: Option<u64>) -> Result<(), Fault>;
     async fn kv_delete(&self, at: &KvScope, key: &str) -> Result<(), Fault>;
+    /// Does something in a drop folder. Goes on when the guest that asked is ended meanwhile.
+    async fn folder(&self, at: &FolderScope, ask: FolderAsk) -> Result<FolderAnswer, Fault>;
     /// The effect ledger; absent for offline calls, where nothing is durable.
     fn ledger(&self) -> Option<&Ledger>;
     fn now(&self) -> Timestamp;
@@ -78,6 +81,9 @@ impl HostServices for NoServices {
     async fn kv_delete(&self, _at: &KvScope, _key: &str) -> Result<(), Fault> {
         Err(nothing())
     }
+    async fn folder(&self, _at: &FolderScope, _ask: FolderAsk) -> Result<FolderAnswer, Fault> {
+        Err(nothing())
+    }
     fn ledger(&self) -> Option<&Ledger> {
         None
     }
@@ -94,6 +100,8 @@ pub struct LocalServices {
     /// The host's own runtime: sockets do not wait for guests.
     runtime: Handle,
     kv: Kv,
+    /// Absent for offline calls.
+    folders: Option<Folders>,
     notes: Arc<Notes>,
 }
 
@@ -109,13 +117,14 @@ impl LocalServices {
         let (runtime, notes) = (Handle::current(), Notes::new(Some(db.clone())));
         // Ends by itself with the last of these services.
         drop(runtime.spawn(Notes::keep_up(Arc::downgrade(&notes))));
-        Self { egress, clock, runtime, kv: Kv::Durable(db), notes }
+        let folders = Some(Folders::new(db.clone(), Arc::clone(&clock), Rules::default()));
+        Self { egress, clock, runtime, kv: Kv::Durable(db), folders, notes }
     }
 
     /// Must be called on the host's runtime.
     pub fn offline(egress: Egress, clock: Arc<dyn Clock>) -> Self {
         let (runtime, notes) = (Handle::current(), Notes::new(None));
-        Self { egress, clock, runtime, kv: Kv::Memory(Mutex::default()), notes }
+        Self { egress, clock, runtime, kv: Kv::Memory(Mutex::default()), folders: None, notes }
     }
 
     /// How often adapters were refused something or ended badly, by counter and label, since the start.
@@ -195,6 +204,20 @@ impl HostServices for LocalServices {
                 Ok(())
             }
         }
+    }
+
+    async fn folder(&self, at: &FolderScope, ask: FolderAsk) -> Result<FolderAnswer, Fault> {
+        let Some(folders) = self.folders.clone() else {
+            let text = "drop folders need a host with a database";
+            return Err(Fault::new(FaultKind::Unsupported, "files.offline", text, Blame::Operator));
+        };
+        let at = at.clone();
+        let work = async move { folders.run(&at, ask).await };
+        let task = self.runtime.spawn(work.instrument(tracing::Span::current()));
+        task.await.unwrap_or_else(|e| {
+            let message = format!("the work on a folder ended: {e}");
+            Err(Fault::new(FaultKind::Transient, "files.task", message, Blame::Host))
+        })
     }
 
     fn ledger(&self) -> Option<&Ledger> {

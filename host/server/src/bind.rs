@@ -2,8 +2,10 @@
 //! what the operator did not give are both errors that name the line to add.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
+use wharf_domain::grant::{Capabilities, FolderGrant};
 use wharf_domain::ids::Digest;
 use wharf_domain::manifest::{Manifest, SecretSlot};
 use wharf_egress::{BoundSecret, Grant, Limits, Origin, Terms};
@@ -51,7 +53,13 @@ pub(crate) fn connection(
         limits: Limits::default(),
         terms: Some(terms),
     };
-    let told = Settings { environment: connection.environment, endpoint, config: settings.into_iter().collect() };
+    let capabilities = Capabilities { folders: folders(config, connection, manifest).with_context(|| name.clone())? };
+    let told = Settings {
+        environment: connection.environment,
+        endpoint,
+        config: settings.into_iter().collect(),
+        capabilities: Arc::new(capabilities),
+    };
     Ok((grant, told))
 }
 
@@ -79,6 +87,30 @@ fn settings(connection: &Connection, manifest: &Manifest) -> Result<BTreeMap<Str
             None if key.required => bail!("`config.{name}` is missing: {}", key.description),
             None => {}
         }
+    }
+    Ok(out)
+}
+
+/// The folders the manifest asks for, at the operator's places: one that is asked for and not given is not granted.
+fn folders(config: &Config, connection: &Connection, manifest: &Manifest) -> Result<Vec<FolderGrant>> {
+    if let Some(unknown) = connection.folders.keys().find(|k| !manifest.folders.iter().any(|f| f.name == **k)) {
+        bail!("`folders.{unknown}` is no folder of adapter `{}`", manifest.name);
+    }
+    let mut out = Vec::new();
+    for (folder, path) in manifest.folders.iter().filter_map(|f| Some((f, connection.folders.get(&f.name)?))) {
+        let (name, path) = (&folder.name, config.path(path));
+        let found = std::fs::canonicalize(&path).ok().filter(|found| found.is_dir());
+        let path = found.with_context(|| format!("`folders.{name}` is no directory: `{}`", path.display()))?;
+        out.push(FolderGrant {
+            name: name.clone(),
+            path,
+            read: folder.read,
+            create: folder.create,
+            archive: folder.archive,
+            max_file_bytes: folder.max_file_bytes,
+            max_bytes: folder.max_bytes,
+            max_files: folder.max_files,
+        });
     }
     Ok(out)
 }

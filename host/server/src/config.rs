@@ -274,6 +274,9 @@ pub(crate) struct Connection {
     pub(crate) limits: Tighter,
     #[serde(default)]
     pub(crate) config: BTreeMap<String, String>,
+    /// Drop folder of the manifest → where it is. On this machine; no other connection's.
+    #[serde(default)]
+    pub(crate) folders: BTreeMap<String, PathBuf>,
     /// Slot of the manifest → field → where the value is.
     #[serde(default)]
     pub(crate) secrets: BTreeMap<String, BTreeMap<String, SecretRef>>,

@@ -1,6 +1,6 @@
 //! Joining the rooms: configuration in, a running set of ports out. The only place that knows every crate.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -224,6 +224,7 @@ impl Wired {
         let sandbox = sandbox(config)?;
         let services = Arc::new(LocalServices::durable(egress.clone(), Arc::clone(&clock), db.clone()));
         let mut loaded: BTreeMap<&str, Arc<Adapter>> = BTreeMap::new();
+        let mut places = BTreeSet::new();
         let mut wired = Self { erps: BTreeMap::new(), carriers: BTreeMap::new(), policies: BTreeMap::new() };
         for tenant in &config.tenants {
             for c in &tenant.connections {
@@ -239,6 +240,11 @@ impl Wired {
                 let (grant, settings) = bind::connection(config, tenant, c, of_adapter, Absent::of(config))?;
                 if let Some(vault) = vault {
                     wire_secrets(vault, &grant, &c.id);
+                }
+                for folder in &settings.capabilities.folders {
+                    if !places.insert(folder.path.clone()) {
+                        bail!("`folders.{}` of connection `{}` is another connection's too", folder.name, c.id);
+                    }
                 }
                 tracing::info!(tenant = %tenant.id, name = %tenant.name, connection = %c.id, adapter = %adapter.name, version = %adapter.version, digest = %adapter.digest, "connection bound");
                 let sandbox = Arc::clone(&sandbox);

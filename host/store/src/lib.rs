@@ -16,6 +16,7 @@ pub mod effects;
 mod error;
 pub mod exceptions;
 pub mod flows;
+pub mod folders;
 pub mod inbox;
 pub mod jobs;
 pub mod kv;

@@ -46,6 +46,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0004_accounts"),
     migration!("0005_schedules"),
     migration!("0006_secrets"),
+    migration!("0007_folders"),
 ];
 
 const HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_migration \

@@ -1,6 +1,7 @@
 //! The host capabilities, one file each. A capability is linked only for an adapter that imports it.
 
 mod clock;
+mod files;
 mod http;
 mod kv;
 mod log;
@@ -27,12 +28,18 @@ pub(crate) struct Capability {
 type Link = fn(&mut Linker<CallState>, fn(&mut CallState) -> &mut CallState) -> wasmtime::Result<()>;
 
 /// Everything a guest can reach.
-pub(crate) const CAPABILITIES: [Capability; 4] = [
+pub(crate) const CAPABILITIES: [Capability; 5] = [
     Capability {
         import: "wharf:http/outgoing",
         link: wharf::http::outgoing::add_to_linker::<CallState, HasSelf<CallState>>,
         declared: |manifest| !manifest.routes.is_empty(),
         line: "[[routes]] method = \"…\" path = \"…\" reason = \"…\"",
+    },
+    Capability {
+        import: "wharf:files/folder",
+        link: wharf::files::folder::add_to_linker::<CallState, HasSelf<CallState>>,
+        declared: |manifest| !manifest.folders.is_empty(),
+        line: "[[folders]] name = \"…\" reason = \"…\"",
     },
     Capability {
         import: "wharf:kv/store",

@@ -14,6 +14,7 @@ use wasmtime::Store;
 use wasmtime::component::Instance;
 use wharf_domain::ctx::{CallCtx, Environment};
 use wharf_domain::fault::{Blame, Fault, FaultKind};
+use wharf_domain::grant::Capabilities;
 use wharf_egress::Grant;
 
 use crate::bindings::wharf::types::types as wit;
@@ -30,6 +31,8 @@ pub struct Settings {
     pub endpoint: String,
     /// Values by the manifest's config keys, defaults filled in.
     pub config: Vec<(String, String)>,
+    /// What was granted beyond routes. The guest is not told.
+    pub capabilities: Arc<Capabilities>,
 }
 
 /// An adapter version bound to a tenant and an environment.
@@ -107,7 +110,12 @@ impl Connection {
         R: Send + 'static,
         F: for<'a> FnOnce(&'a mut Store<CallState>, &'a Instance) -> Entry<'a, R> + Send + 'static,
     {
-        let env = CallEnv { services: Arc::clone(&self.services), grant: Arc::clone(&self.grant), ctx: ctx.clone() };
+        let env = CallEnv {
+            services: Arc::clone(&self.services),
+            grant: Arc::clone(&self.grant),
+            capabilities: Arc::clone(&self.settings.capabilities),
+            ctx: ctx.clone(),
+        };
         self.sandbox.call(&self.adapter, env, enter).await
     }
 

@@ -224,7 +224,12 @@ fn bind(args: &Args, manifest: &Manifest) -> Result<Bound> {
         limits: wharf_egress::Limits::default(),
         terms: None,
     };
-    let settings = Settings { environment: Environment::Test, endpoint, config: config.into_iter().collect() };
+    let settings = Settings {
+        environment: Environment::Test,
+        endpoint,
+        config: config.into_iter().collect(),
+        capabilities: Arc::default(),
+    };
     Ok(override_origin(Bound { grant, settings }, args.http.as_deref()))
 }
 

@@ -31,6 +31,7 @@ const TABLES: &[&str] = &[
     "event",
     "exception",
     "flow",
+    "folder_put",
     "job",
     "job_attempt",
     "job_done",
