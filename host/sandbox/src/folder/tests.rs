@@ -233,7 +233,7 @@ async fn g2_swapping_a_file_for_a_link_between_two_looks_reads_no_secret() {
     let (grant, rules) = (yard.scope.grant.clone(), yard.folders.rules);
     let take = |ask: &FolderAsk| take::take(&grant, rules, Timestamp::from_millis(0), ask);
     let named = || "a".to_owned();
-    for _ in 0..10_000 {
+    for _ in 0..100_000 {
         match take(&FolderAsk::Claim { name: named() }) {
             Ok(FolderAnswer::Claimed(None)) => continue,
             Err(fault) => {
