@@ -47,7 +47,8 @@ async fn named(sandbox: &Arc<Sandbox>, bytes: Vec<u8>, name: String) -> Result<C
         limits: Default::default(),
         terms: None,
     };
-    let settings = Settings { environment: Environment::Test, endpoint: String::new(), config: vec![] };
+    let (environment, endpoint) = (Environment::Test, String::new());
+    let settings = Settings { environment, endpoint, config: vec![], capabilities: Arc::default() };
     let services = Arc::new(LocalServices::offline(egress, clock));
     Ok(Connection::new(Arc::clone(sandbox), adapter, services, Arc::new(grant), settings))
 }

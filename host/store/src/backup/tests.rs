@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use wharf_domain::fault::{Blame, Fault, FaultKind};
-use wharf_domain::ids::ConnectionId;
+use wharf_domain::ids::{ConnectionId, Digest};
 use wharf_domain::secret::{SecretAt, Stage};
 use wharf_domain::time::Timestamp;
 
 use super::format::{Line, Reader, Table, Writer};
 use super::*;
 use crate::error::StoreError;
+use crate::folders::{self, FolderKey, Put, Quota};
 use crate::jobs::{self, Claimer, Finish, NewJob};
 use crate::kv::{self, KvKey};
 use crate::secrets::{self, NewVersion};
@@ -69,6 +70,9 @@ async fn furnish(house: &House) {
     let bytes: Vec<u8> = (0..=255).collect();
     let at = KvKey { tenant: tenant("t"), connection: ConnectionId::parse("c").expect("id"), key: "k".to_owned() };
     kv::set(&mut tx, &actor(), &at, &bytes, None, 1_000_000).await.expect("kv");
+    let folder = FolderKey { tenant: at.tenant.clone(), connection: at.connection.clone(), folder: "out".to_owned() };
+    let put = Put { name: "a.csv".to_owned(), digest: Digest::of(&bytes), size: bytes.len() as u64 };
+    folders::reserve(&mut tx, &actor(), &folder, &put, Quota { bytes: 1_000_000, files: 1 }).await.expect("folder");
     secrets::add_vault_key(&mut tx, &actor(), "k1", &bytes).await.expect("vault key");
     let at = SecretAt { tenant: tenant("t"), connection: at.connection.clone(), slot: "oauth".to_owned() };
     let new = NewVersion { version: 4, stage: Stage::Current, sealed: &bytes, account: "abcd", overlap_ms: 0 };
