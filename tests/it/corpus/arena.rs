@@ -106,7 +106,12 @@ impl Arena {
             limits: wharf_egress::Limits::default(),
             terms: None,
         };
-        let settings = Settings { environment: Environment::Test, endpoint: String::new(), config: vec![] };
+        let settings = Settings {
+            environment: Environment::Test,
+            endpoint: String::new(),
+            config: vec![],
+            capabilities: Arc::default(),
+        };
         Connection::new(
             Arc::clone(&self.sandbox),
             Arc::clone(adapter),

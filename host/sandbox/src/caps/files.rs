@@ -8,6 +8,7 @@ use crate::bindings::wharf::types::types as wit;
 use crate::caps::fault_to_wit;
 use crate::folder::{FolderAnswer, FolderAsk, FolderFile, FolderScope};
 use crate::guest::CallState;
+use crate::notes::What;
 
 impl CallState {
     /// The folder of that name, if it was granted.
@@ -28,8 +29,20 @@ impl CallState {
     }
 
     async fn folder(&mut self, name: &str, ask: FolderAsk) -> Result<FolderAnswer, Fault> {
-        let scope = self.folder_scope(name)?;
-        self.services.folder(&scope, ask).await
+        let handed = if let FolderAsk::Put { content, .. } = &ask { content.len() } else { 0 };
+        self.take_in(handed).await?;
+        let answer = match self.folder_scope(name) {
+            Ok(scope) => self.services.folder(&scope, ask).await,
+            Err(fault) => Err(fault),
+        };
+        if let Err(fault) = &answer
+            && fault.kind == FaultKind::Forbidden
+            && let Some(rule) = fault.code.strip_prefix("files.")
+        {
+            // The folder's name may be the guest's own text.
+            self.note(What::Denied { capability: "files", rule: rule.to_owned(), target: String::new() }).await;
+        }
+        answer
     }
 }
 
