@@ -1,13 +1,17 @@
 //! Guests that misbehave. Each must end with a typed fault that names what it did, and the sandbox must serve the next
 //! call as if nothing had happened.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use serde_json::json;
 use wharf_domain::ctx::{CallCtx, Environment};
 use wharf_domain::fault::{Blame, Fault, FaultKind};
+use wharf_domain::grant::{Capabilities, OdooAccess, OdooGrant};
 use wharf_domain::ids::TenantId;
+use wharf_domain::port::records::{Answer, Ask, Asker, Options, Page, Records, Used, WriteBudget};
 use wharf_domain::time::{Clock, ManualClock, Timestamp};
 use wharf_egress::{Egress, EgressConfig, Grant, Replay};
 use wharf_sandbox::roles::{Connection, Settings};
@@ -33,6 +37,15 @@ async fn renamed(sandbox: &Arc<Sandbox>, bytes: &[u8], number: u32) -> Connectio
 }
 
 async fn named(sandbox: &Arc<Sandbox>, bytes: Vec<u8>, name: String) -> Result<Connection, LoadError> {
+    granted(sandbox, (bytes, name), Arc::default(), BTreeMap::new()).await
+}
+
+async fn granted(
+    sandbox: &Arc<Sandbox>,
+    (bytes, name): (Vec<u8>, String),
+    capabilities: Arc<Capabilities>,
+    odoos: BTreeMap<TenantId, Arc<dyn Records>>,
+) -> Result<Connection, LoadError> {
     let adapter: Arc<Adapter> = Arc::new(sandbox.load(bytes).await?);
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(1_700_000_000_000));
     let egress = Egress::new(None, Arc::clone(&clock), EgressConfig::default(), Arc::new(Replay::empty()));
@@ -48,8 +61,8 @@ async fn named(sandbox: &Arc<Sandbox>, bytes: Vec<u8>, name: String) -> Result<C
         terms: None,
     };
     let (environment, endpoint) = (Environment::Test, String::new());
-    let settings = Settings { environment, endpoint, config: vec![], capabilities: Arc::default() };
-    let services = Arc::new(LocalServices::offline(egress, clock));
+    let settings = Settings { environment, endpoint, config: vec![], capabilities };
+    let services = Arc::new(LocalServices::offline(egress, clock).with_odoos(odoos));
     Ok(Connection::new(Arc::clone(sandbox), adapter, services, Arc::new(grant), settings))
 }
 
@@ -160,4 +173,47 @@ async fn three_hundred_bad_calls_leave_the_pool_whole() {
         let fault = trapping.invoke(&ctx(), "info.describe", json!({})).await.result.expect_err("traps");
         assert_eq!(fault.code, "trap.panic");
     }
+}
+
+/// An Odoo that gives away everything it is asked for.
+#[derive(Default)]
+struct Careless(Mutex<Vec<Ask>>);
+
+#[async_trait]
+impl Records for Careless {
+    async fn ask(&self, _: &CallCtx, _: &Asker, _: &mut Used, _: &dyn WriteBudget, ask: Ask) -> Result<Answer, Fault> {
+        self.0.lock().expect("asks").push(ask);
+        Ok(Answer::Page(Page { records: "[]".to_owned(), ..Page::default() }))
+    }
+}
+
+#[tokio::test]
+async fn h1_a_guest_without_a_grant_reaches_no_odoo() {
+    let sandbox = sandbox(small());
+    let odoo = Arc::new(Careless::default());
+    let odoos = || BTreeMap::from([(ctx().tenant, Arc::clone(&odoo) as Arc<dyn Records>)]);
+    let snoop =
+        granted(&sandbox, (guest::adapter("snoop"), "c".to_owned()), Arc::default(), odoos()).await.expect("loads");
+    let fault = snoop.invoke(&ctx(), "info.describe", json!({})).await.result.expect_err("traps");
+    assert_eq!(fault.frames[0], "denied", "{fault}");
+    assert!(odoo.0.lock().expect("asks").is_empty(), "nobody was asked");
+
+    // With a grant the question arrives as the guest put it: whether it is allowed is for the gate.
+    let country = OdooGrant {
+        model: "res.country".to_owned(),
+        read: Default::default(),
+        write: Default::default(),
+        create: false,
+        domain: None,
+        narrowed: None,
+        max_records: 1,
+    };
+    let access = OdooAccess { companies: vec![1], writes_per_hour: 1, models: vec![country] };
+    let some = Arc::new(Capabilities { odoo: access, ..Capabilities::default() });
+    let snoop = granted(&sandbox, (guest::adapter("snoop"), "c".to_owned()), some, odoos()).await.expect("loads");
+    let fault = snoop.invoke(&ctx(), "info.describe", json!({})).await.result.expect_err("traps");
+    assert_eq!(fault.frames[0], "given", "{fault}");
+    let asked = std::mem::take(&mut *odoo.0.lock().expect("asks"));
+    let wanted = Ask::Read { model: "res.users".to_owned(), ids: vec![1], fields: vec![], options: Options::new() };
+    assert_eq!(asked, [wanted]);
 }

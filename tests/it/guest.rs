@@ -19,6 +19,7 @@ world info-and-http { import wharf:http/outgoing@0.1.0; export wharf:adapter/inf
 world info-and-logger { import wharf:log/logger@0.1.0; export wharf:adapter/info@0.1.0; }
 world info-and-kv { import wharf:kv/store@0.1.0; export wharf:adapter/info@0.1.0; }
 world info-and-log { import wharf:clock/wall@0.1.0; export wharf:adapter/info@0.1.0; }
+world info-and-odoo { import wharf:odoo/records@0.1.0; export wharf:adapter/info@0.1.0; }
 world wishful { import unknown; export wharf:adapter/info@0.1.0; }
 interface unknown { shell: func(command: string) -> string; }
 ";
@@ -46,17 +47,19 @@ pub(crate) fn adapter(name: &str) -> Vec<u8> {
     let text = std::fs::read_to_string(repo().join(format!("tests/guests/{name}.wat"))).expect("guest");
     let world = text.lines().next().and_then(|l| l.strip_prefix(";; world: ")).expect("a world in the first line");
     // What a world imports, the manifest asks for.
-    let manifest =
-        if world.ends_with("-http") || world.ends_with("-kv") { wide_manifest(name) } else { plain_manifest(name) };
+    let manifest = if ["-http", "-kv", "-odoo"].iter().any(|asks| world.ends_with(asks)) {
+        wide_manifest(name)
+    } else {
+        plain_manifest(name)
+    };
     component(&text, world, &manifest)
 }
 
 /// A manifest that asks for everything a guest of [`WORLDS`] may import.
 pub(crate) fn wide_manifest(name: &str) -> Manifest {
-    let mut manifest = plain_manifest(name);
-    manifest.kv_bytes = 1 << 16;
-    manifest.routes = manifest::from_toml("test", WIDE).expect("manifest").routes;
-    manifest
+    let manifest = Manifest { kv_bytes: 1 << 16, ..plain_manifest(name) };
+    let wide = manifest::from_toml("test", WIDE).expect("manifest");
+    Manifest { routes: wide.routes, odoo: wide.odoo, ..manifest }
 }
 
 const WIDE: &str = r#"
@@ -68,6 +71,9 @@ licence = "Apache-2.0"
 [[routes]]
 method = "GET"
 path = "/"
+reason = "test"
+[[odoo]]
+model = "res.country"
 reason = "test"
 "#;
 

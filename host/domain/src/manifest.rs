@@ -41,6 +41,9 @@ pub struct Manifest {
     /// Settings an operator may give, by key.
     #[serde(default)]
     pub config: BTreeMap<String, ConfigKey>,
+    /// Records of the tenant's Odoo it wants to read or write, a model at a time. What is not listed is denied.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub odoo: Vec<OdooRequest>,
     /// Bytes of key-value storage per connection; 0 means none.
     #[serde(default)]
     pub kv_bytes: u64,
@@ -122,6 +125,32 @@ pub struct Route {
     /// Where the key goes and how long it holds; for class `keyed` and no other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<KeySlot>,
+    /// Why the adapter needs it, for the person who grants it.
+    pub reason: String,
+}
+
+/// One model of Odoo an adapter asks for. It may do what both this and the operator's grant allow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OdooRequest {
+    /// By its technical name, e.g. `res.country`.
+    pub model: String,
+    /// Fields that may be read, searched and sorted by. `id` needs no mention.
+    #[serde(default)]
+    pub read: Vec<String>,
+    /// Fields that may be written, in new records too.
+    #[serde(default)]
+    pub write: Vec<String>,
+    /// May records be created?
+    #[serde(default)]
+    pub create: bool,
+    /// An Odoo domain as JSON text, e.g. `[["code", "=", "outgoing"]]`: only records that fit it are there for the
+    /// adapter. Its fields are among `read`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+    /// Records of the model one call of the adapter may be given or change, 1 to 10,000. Absent: 500.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_records: Option<u32>,
     /// Why the adapter needs it, for the person who grants it.
     pub reason: String,
 }

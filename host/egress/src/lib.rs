@@ -55,8 +55,8 @@ pub use ledger::Ledger;
 pub use live::Live;
 pub use own::Own;
 pub use replay::{Replay, ReplayError};
-pub use vault::{Keys, Vault, VaultConfig, VaultError};
 pub use resolve::{Resolve, SystemNames};
+pub use vault::{Keys, Vault, VaultConfig, VaultError};
 pub use wire::Wire;
 
 /// The host's own limits for every request.
@@ -197,6 +197,16 @@ pub struct Steps {
 }
 
 impl Steps {
+    /// Steps that go on after others of the same call, which had so many requests, and so many that change something.
+    pub fn after(requests: u32, mutating: u32) -> Self {
+        Self { total: requests, mutating, ..Self::default() }
+    }
+
+    /// Requests so far, and those on routes that change something: what [`Steps::after`] takes.
+    pub fn counts(&self) -> (u32, u32) {
+        (self.total, self.mutating)
+    }
+
     /// Requests so far that may have changed something outside.
     pub fn risked(&self) -> u32 {
         self.risked

@@ -8,6 +8,7 @@ use wharf_domain::account;
 use wharf_domain::ctx::CallCtx;
 use wharf_domain::fault::Fault;
 use wharf_domain::manifest::{Route, SecretSlot};
+use wharf_domain::port::records::{Asker, Used};
 use wharf_egress::{BoundSecret, Egress, Grant, Limits, Origin, Request, Response, Steps, Terms};
 
 use crate::fault::repeatable;
@@ -16,6 +17,8 @@ use crate::{OdooConfig, json2, routes};
 /// Odoo takes 128 MiB; a label is far smaller.
 const MAX_REQUEST: usize = 48 << 20;
 const MAX_RESPONSE: usize = 48 << 20;
+/// Twice what a call of an adapter may be given: names of records, which are not handed on, are in it.
+const MAX_ADAPTER_RESPONSE: usize = 2 * crate::gate::page::MAX_BYTES;
 /// A grant counts requests per operation.
 const MAX_REQUESTS: u32 = 200;
 
@@ -74,6 +77,22 @@ impl Client {
         Self { egress, grant, origin, database: config.database.clone(), company: config.company }
     }
 
+    /// For an adapter: its own name in the ledger, and no route but those of its grant. The gate writes the company into
+    /// the context.
+    pub(crate) fn adapter(egress: Egress, config: &OdooConfig, asker: &Asker) -> Self {
+        let mut client = Self::new(egress, config, routes::adapter(&asker.access));
+        client.grant.connection = asker.connection.to_string();
+        client.grant.adapter_digest.clone_from(&asker.adapter);
+        client.grant.limits.max_response_bytes = MAX_ADAPTER_RESPONSE;
+        client.company = None;
+        client
+    }
+
+    /// Goes on where the call of an adapter has come to.
+    pub(crate) fn resumed<'a>(&'a self, ctx: &'a CallCtx, used: &Used) -> Operation<'a> {
+        Operation { client: self, ctx, steps: Steps::after(used.requests, used.mutating) }
+    }
+
     pub(crate) fn operation<'a>(&'a self, ctx: &'a CallCtx) -> Operation<'a> {
         Operation { client: self, ctx, steps: Steps::default() }
     }
@@ -106,6 +125,15 @@ impl Operation<'_> {
             client.egress.heard(&client.grant, fault).await;
         }
         answer
+    }
+
+    /// What the operation has used is written where the next one begins.
+    pub(crate) fn settle(&self, used: &mut Used) {
+        (used.requests, used.mutating) = self.steps.counts();
+        used.risked |= self.steps.risked() > 0;
+        if let Some(wait) = self.steps.wait() {
+            used.wait = Some(wait.clone());
+        }
     }
 
     /// Requests of this operation that really left; answers out of the journal are not counted.

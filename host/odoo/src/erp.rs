@@ -130,7 +130,7 @@ async fn carrier(calls: &mut Operation<'_>, name: &str) -> Result<Option<i64>, F
 
 /// A `load` of one record. A busy row is answered with status 200, which the journal keeps as a success, so each try
 /// is a step of its own: a repeated operation finds the failed ones answered and goes on after them.
-async fn create_once(calls: &mut Operation<'_>, model: &str, arguments: Value) -> Result<i64, Fault> {
+pub(crate) async fn create_once(calls: &mut Operation<'_>, model: &str, arguments: Value) -> Result<i64, Fault> {
     let what = format!("{model}.load");
     let before = calls.sent();
     loop {

@@ -135,6 +135,27 @@ pub(crate) fn repeatable(mut fault: Fault) -> Fault {
     fault
 }
 
+/// What an adapter is told of a fault. Odoo's own words can name users, other records and other people's fields: of a
+/// refusal by business rules the sentence is kept, of a missing right only the fact.
+pub(crate) fn for_adapter(mut fault: Fault, model: &str) -> Fault {
+    if fault.code == "odoo.access-error" {
+        fault.message =
+            format!("Odoo denied it to the bot user: it lacks a right on `{model}` or on what it refers to");
+    }
+    if fault.code == "odoo.unauthorized" {
+        fault.message = "Odoo refused the host's key".to_owned();
+    }
+    if let Some((first, _)) = fault.message.split_once('\n') {
+        // The further lines of a refusal name the user and their groups.
+        fault.message = first.trim_end().to_owned();
+    }
+    if let Some(provider) = &mut fault.provider {
+        provider.message = None;
+    }
+    fault.frames.clear();
+    fault
+}
+
 pub(crate) fn cut(text: &str) -> String {
     text.trim().chars().take(MAX_TEXT).collect()
 }

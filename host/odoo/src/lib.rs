@@ -1,17 +1,19 @@
 //! Odoo, spoken: the only room that knows Odoo's models, its JSON-2 interface and how its errors read.
 //!
 //! Everything leaves through the door of `wharf-egress` under a grant made here, so a call that is not in `routes`
-//! cannot be made. Reads are one nested call where Odoo can do it; every write can be repeated without a second
+//! cannot be made. What an adapter asks for passes the `gate` first. Reads are one nested call where Odoo can do it; every write can be repeated without a second
 //! effect. Deliberately absent: any write that moves stock, confirms an order or posts a document.
 
 mod client;
 mod erp;
 mod events;
 mod fault;
+pub mod gate;
 mod json2;
 mod load;
 mod models;
 mod probe;
+mod records;
 mod routes;
 pub mod setup;
 mod value;
@@ -25,6 +27,7 @@ use wharf_egress::BoundSecret;
 
 pub use erp::OdooErp;
 pub use probe::{Finding, Level, probe};
+pub use records::OdooRecords;
 
 /// The custom model that holds events until the host has stored them.
 pub const OUTBOX_MODEL: &str = "x_wharf_outbox";

@@ -2,6 +2,7 @@
 //! runs as the bot user and setup runs once as an administrator.
 
 use wharf_domain::effect::EffectClass::{self, Natural, Read};
+use wharf_domain::grant::OdooAccess;
 use wharf_domain::manifest::Route;
 
 use crate::OUTBOX_MODEL;
@@ -77,6 +78,26 @@ pub(crate) fn setup() -> Vec<Route> {
     let compared = COMPARED.map(|model| (model, "read", Read, "what is there already"));
     let mut routes: Vec<Route> = SETUP.into_iter().chain(compared).map(route).collect();
     routes.push(version());
+    routes
+}
+
+/// What the gate sends for an adapter: the models of its grant, and of each no method but these four.
+pub(crate) fn adapter(access: &OdooAccess) -> Vec<Route> {
+    let mut routes = Vec::new();
+    for grant in &access.models {
+        let mut add = |method, class, reason: &str| {
+            let path = path(&grant.model, method);
+            routes.push(Route { path, reason: reason.to_owned(), ..route(("", "", class, "")) });
+        };
+        add("fields_get", Read, "what its fields are");
+        add("search_read", Read, "records an adapter asks for");
+        if !grant.write.is_empty() {
+            add("write", Natural, "records an adapter changes");
+        }
+        if grant.create {
+            add("load", Natural, "records an adapter creates, once per key");
+        }
+    }
     routes
 }
 

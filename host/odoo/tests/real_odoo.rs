@@ -3,6 +3,10 @@
 //! Runs when `WHARF_TEST_ODOO_URL`, `WHARF_TEST_ODOO_DB` and `WHARF_TEST_ODOO_KEY` (an administrator's key) are set.
 #![expect(clippy::expect_used, clippy::print_stdout, reason = "a test fails by panicking and tells what it skips")]
 
+#[path = "real_odoo/attacks.rs"]
+mod attacks;
+#[path = "real_odoo/gate.rs"]
+mod gate;
 #[path = "real_odoo/house.rs"]
 mod house;
 #[path = "real_odoo/setting_up.rs"]
@@ -47,6 +51,7 @@ async fn the_room_works_with_a_real_odoo() {
         Box::pin(a_packed_order_has_parcels(&all, &erp)).await;
         Box::pin(an_order_is_cancelled(&all, &erp)).await;
         Box::pin(polling_sees_the_same(&all, &bot, &order)).await;
+        Box::pin(gate::the_gate_holds(&all, &bot)).await;
     });
     let outcome = steps.join_next().await.expect("one task");
     Box::pin(switching_off(&house)).await;

@@ -108,13 +108,20 @@ impl CallEnv {
 /// What a call left behind, whatever its end.
 pub(crate) struct Trail {
     pub(crate) steps: Steps,
+    /// A question to Odoo was sent away to wait.
+    pub(crate) odoo_wait: Option<Fault>,
     pub(crate) log: Vec<String>,
     pub(crate) cpu_ms: u64,
 }
 
 impl Trail {
+    /// Set when something was not sent because it has to wait: why, and until when.
+    pub(crate) fn wait(&self) -> Option<&Fault> {
+        self.steps.wait().or(self.odoo_wait.as_ref())
+    }
+
     pub(crate) fn empty() -> Self {
-        Self { steps: Steps::default(), log: Vec::new(), cpu_ms: 0 }
+        Self { steps: Steps::default(), odoo_wait: None, log: Vec::new(), cpu_ms: 0 }
     }
 }
 
@@ -302,7 +309,7 @@ impl Guest {
         if state.log.dropped > 0 {
             log.push(format!("warn: {} more lines were left out", state.log.dropped));
         }
-        (result, Trail { steps: state.steps, log, cpu_ms: state.cpu_ticks })
+        (result, Trail { steps: state.steps, odoo_wait: state.records.wait, log, cpu_ms: state.cpu_ticks })
     }
 
     fn store(&self, state: CallState) -> Store<CallState> {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use wharf_domain::ctx::CallCtx;
 use wharf_domain::fault::{Blame, EffectCertainty, Fault, FaultKind};
 use wharf_domain::grant::Capabilities;
+use wharf_domain::port::records::{Answer, Ask, Used};
 use wharf_egress::{Grant, Request, Response, Steps};
 
 use crate::call::CallEnv;
 use crate::limits::{Limiter, Limits};
 use crate::notes::{Note, What};
-use crate::services::{HostServices, HttpAsk, KvScope};
+use crate::services::{HostServices, HttpAsk, KvScope, RecordsAsk};
 
 /// Which budget ended the call. Recorded by us: the error text that comes back through wasm proves nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub(crate) struct CallState {
     pub(crate) capabilities: Arc<Capabilities>,
     pub(crate) ctx: CallCtx,
     pub(crate) steps: Steps,
+    /// What of Odoo was used so far.
+    pub(crate) records: Used,
     pub(crate) limiter: Limiter,
     pub(crate) exceeded: Option<Exceeded>,
     pub(crate) cpu_ticks: u64,
@@ -49,6 +52,7 @@ impl CallState {
             kv_bytes,
             in_flight: false,
             steps: Steps::default(),
+            records: Used::default(),
             limiter: Limiter::new(&limits),
             exceeded: None,
             cpu_ticks: 0,
@@ -129,9 +133,36 @@ impl CallState {
         answer
     }
 
+    /// Asks the tenant's Odoo through the host. What was used travels as the steps do.
+    pub(crate) async fn records(&mut self, ask: Ask) -> Result<Answer, Fault> {
+        self.in_flight = ask.mutates();
+        let ask = RecordsAsk {
+            grant: Arc::clone(&self.grant),
+            capabilities: Arc::clone(&self.capabilities),
+            ctx: self.ctx.clone(),
+            used: std::mem::take(&mut self.records),
+            ask,
+        };
+        let services = Arc::clone(&self.services);
+        let (answer, used) = services.records(ask).await;
+        self.in_flight = false;
+        self.records = used;
+        if let Err(fault) = &answer
+            && let Some(rule) = fault.code.strip_prefix("odoo.denied-")
+        {
+            // The model's name may be the guest's own text.
+            self.note(What::Denied { capability: "odoo", rule: rule.to_owned(), target: String::new() }).await;
+        }
+        answer
+    }
+
     /// What this call may have changed outside so far.
     pub(crate) fn effect_so_far(&self) -> EffectCertainty {
-        if self.in_flight || self.steps.risked() > 0 { EffectCertainty::Maybe } else { EffectCertainty::None }
+        if self.in_flight || self.steps.risked() > 0 || self.records.risked {
+            EffectCertainty::Maybe
+        } else {
+            EffectCertainty::None
+        }
     }
 
     pub(crate) fn kv_scope(&self) -> KvScope {

@@ -106,10 +106,16 @@ fn findings(report: &Report) -> Vec<String> {
         out.push("declares `kv_bytes` but does not import `wharf:kv/store`".to_owned());
     }
     if imports("wharf:files/folder") && report.manifest.folders.is_empty() {
-        out.push("imports `wharf:files/folder` but declares no folder: every file will be refused".to_owned());
+        out.push("imports `wharf:files/folder` but declares no folder: it will not load".to_owned());
     }
     if !imports("wharf:files/folder") && !report.manifest.folders.is_empty() {
         out.push("declares folders but does not import `wharf:files/folder`".to_owned());
+    }
+    if imports("wharf:odoo/records") && report.manifest.odoo.is_empty() {
+        out.push("imports `wharf:odoo/records` but declares no `[[odoo]]`: it will not load".to_owned());
+    }
+    if !imports("wharf:odoo/records") && !report.manifest.odoo.is_empty() {
+        out.push("declares `[[odoo]]` but does not import `wharf:odoo/records`".to_owned());
     }
     for import in &report.imports {
         let plain = import.name.split('@').next().unwrap_or_default();

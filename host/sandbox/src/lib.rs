@@ -19,6 +19,7 @@ pub mod manifest;
 mod notes;
 pub mod package;
 pub mod prescan;
+mod records;
 pub mod roles;
 mod services;
 mod warden;
@@ -30,7 +31,7 @@ pub use install::{Adapter, LoadError};
 pub use limits::Limits;
 pub use notes::{Note, What};
 pub use roles::Connection;
-pub use services::{HostServices, HttpAsk, KvScope, LocalServices};
+pub use services::{HostServices, HttpAsk, KvScope, LocalServices, RecordsAsk};
 
 /// Bindings generated from `wit/`. One world names everything; what an adapter exports is probed one by one.
 mod bindings {

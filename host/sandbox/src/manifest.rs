@@ -6,7 +6,7 @@ use thiserror::Error;
 use wasm_encoder::{ComponentSection, CustomSection};
 use wasmparser::{Encoding, Parser, Payload};
 use wharf_domain::effect::EffectClass;
-use wharf_domain::manifest::{Manifest, Route};
+use wharf_domain::manifest::{Manifest, OdooRequest, Route};
 
 /// Name of the custom section.
 pub const SECTION: &str = "wharf:manifest";
@@ -136,6 +136,12 @@ fn check(manifest: &Manifest) -> Result<(), ManifestError> {
         }
     }
     folders(manifest).map_err(ManifestError::Rule)?;
+    for (i, request) in manifest.odoo.iter().enumerate() {
+        if manifest.odoo[..i].iter().any(|other| other.model == request.model) {
+            return rule(format!("`odoo[{i}].model` is `{}`, which is there before; make one of both", request.model));
+        }
+        odoo(i, request).map_err(ManifestError::Rule)?;
+    }
     for (function, text) in &manifest.examples {
         // `@file` is replaced by the file's content when the adapter is built.
         if text.starts_with('@') {
@@ -168,6 +174,31 @@ fn folders(manifest: &Manifest) -> Result<(), String> {
         if !(1..=256 << 20).contains(&folder.max_file_bytes) || folder.max_bytes < folder.max_file_bytes {
             return Err(format!("`folders[{i}].max_file_bytes` is 1 to 256 MiB, and `max_bytes` at least as much"));
         }
+    }
+    Ok(())
+}
+
+/// What can be told without knowing Odoo; the rest is checked when the connection is bound.
+fn odoo(index: usize, request: &OdooRequest) -> Result<(), String> {
+    let plain = |text: &str, dots: bool| {
+        let fine = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || (dots && b == b'.');
+        (1..=64).contains(&text.len()) && text.bytes().all(fine)
+    };
+    if !plain(&request.model, true) {
+        return Err(format!("`odoo[{index}].model` is `{}`; write its technical name", request.model));
+    }
+    if let Some(field) = request.read.iter().chain(&request.write).find(|field| !plain(field, false)) {
+        return Err(format!(
+            "`odoo[{index}]` names the field `{field}`; use a-z, 0-9 and `_`, a path needs a request of each model on it"
+        ));
+    }
+    if let Some(domain) = &request.domain
+        && let Err(e) = serde_json::from_str::<Vec<serde_json::Value>>(domain)
+    {
+        return Err(format!("`odoo[{index}].domain` is not a JSON list: {e}"));
+    }
+    if request.max_records.is_some_and(|most| !(1..=10_000).contains(&most)) {
+        return Err(format!("`odoo[{index}].max_records` is out of range; use 1 to 10000"));
     }
     Ok(())
 }
@@ -268,6 +299,31 @@ reason = "buys labels"
             (keyed(good).replace("class = \"keyed\"", "class = \"lookup\""), "class = \"keyed\""),
         ] {
             let err = from_toml("adapter.toml", &text).expect_err(field).to_string();
+            assert!(err.contains(field), "{err}");
+        }
+    }
+
+    #[test]
+    fn a_request_of_odoo_names_models_fields_and_a_domain() {
+        let good = r#"
+[[odoo]]
+model = "res.country"
+read = ["code"]
+domain = '[["code", "=", "DE"]]'
+max_records = 20
+reason = "country names on the label"
+"#;
+        let manifest = from_toml("adapter.toml", &format!("{TOML}{good}")).expect("manifest");
+        assert_eq!((manifest.odoo[0].create, manifest.odoo[0].max_records), (false, Some(20)));
+        for (text, field) in [
+            (good.replace("res.country", "res country"), "odoo[0].model"),
+            (good.replace("[\"code\"]\n", "[\"country_id.code\"]\n"), "country_id.code"),
+            (good.replace("'[[", "'[{").replace("]]'", "'"), "odoo[0].domain"),
+            (good.replace("= 20", "= 0"), "odoo[0].max_records"),
+            (good.replace("reason", "raeson"), "raeson"),
+            (format!("{good}{good}"), "odoo[1].model"),
+        ] {
+            let err = from_toml("adapter.toml", &format!("{TOML}{text}")).expect_err(field).to_string();
             assert!(err.contains(field), "{err}");
         }
     }

@@ -9,7 +9,9 @@ use tokio::runtime::Handle;
 use tracing::Instrument as _;
 use wharf_domain::ctx::{Actor, CallCtx};
 use wharf_domain::fault::{Blame, Fault, FaultKind};
+use wharf_domain::grant::Capabilities;
 use wharf_domain::ids::{ConnectionId, TenantId};
+use wharf_domain::port::records::{Answer, Ask, Records, Used};
 use wharf_domain::time::{Clock, Timestamp};
 use wharf_egress::{Egress, Grant, Ledger, Request, Response, Steps};
 use wharf_store::kv::{self, KvKey};
@@ -17,6 +19,7 @@ use wharf_store::{Db, StoreError};
 
 use crate::folder::{FolderAnswer, FolderAsk, FolderScope, Folders, Rules};
 use crate::notes::{Note, Notes};
+use crate::records;
 
 /// Everything a guest can cause outside its own memory.
 #[async_trait]
@@ -26,6 +29,8 @@ pub trait HostServices: Send + Sync {
     async fn http(&self, ask: HttpAsk) -> (Result<Response, Fault>, Steps);
     /// Tells the account at the partner of a fault the guest has read out of an answer.
     async fn heard(&self, grant: &Grant, fault: &Fault);
+    /// One thing asked of the tenant's Odoo. Goes on when the guest is ended meanwhile, as a request does.
+    async fn records(&self, ask: RecordsAsk) -> (Result<Answer, Fault>, Used);
     async fn kv_get(&self, at: &KvScope, key: &str) -> Result<Option<Vec<u8>>, Fault>;
     async fn kv_set(&self, at: &KvScope, key: &str, value: &[u8], ttl_ms: Option<u64>) -> Result<(), Fault>;
     async fn kv_delete(&self, at: &KvScope, key: &str) -> Result<(), Fault>;
@@ -44,6 +49,15 @@ pub struct HttpAsk {
     pub ctx: CallCtx,
     pub steps: Steps,
     pub request: Request,
+}
+
+/// A guest's question to Odoo with everything that decides about it.
+pub struct RecordsAsk {
+    pub grant: Arc<Grant>,
+    pub capabilities: Arc<Capabilities>,
+    pub ctx: CallCtx,
+    pub used: Used,
+    pub ask: Ask,
 }
 
 /// Whose keys, and how many bytes they may take.
@@ -84,6 +98,9 @@ impl HostServices for NoServices {
     async fn folder(&self, _at: &FolderScope, _ask: FolderAsk) -> Result<FolderAnswer, Fault> {
         Err(nothing())
     }
+    async fn records(&self, ask: RecordsAsk) -> (Result<Answer, Fault>, Used) {
+        (Err(nothing()), ask.used)
+    }
     fn ledger(&self) -> Option<&Ledger> {
         None
     }
@@ -100,6 +117,8 @@ pub struct LocalServices {
     /// The host's own runtime: sockets do not wait for guests.
     runtime: Handle,
     kv: Kv,
+    /// The Odoo of each tenant that has one.
+    odoos: BTreeMap<TenantId, Arc<dyn Records>>,
     /// Absent for offline calls.
     folders: Option<Folders>,
     notes: Arc<Notes>,
@@ -118,13 +137,20 @@ impl LocalServices {
         // Ends by itself with the last of these services.
         drop(runtime.spawn(Notes::keep_up(Arc::downgrade(&notes))));
         let folders = Some(Folders::new(db.clone(), Arc::clone(&clock), Rules::default()));
-        Self { egress, clock, runtime, kv: Kv::Durable(db), folders, notes }
+        Self { egress, clock, runtime, kv: Kv::Durable(db), odoos: BTreeMap::new(), folders, notes }
+    }
+
+    /// The Odoo each tenant's adapters may ask, as far as they are granted.
+    #[must_use]
+    pub fn with_odoos(mut self, odoos: BTreeMap<TenantId, Arc<dyn Records>>) -> Self {
+        self.odoos = odoos;
+        self
     }
 
     /// Must be called on the host's runtime.
     pub fn offline(egress: Egress, clock: Arc<dyn Clock>) -> Self {
         let (runtime, notes) = (Handle::current(), Notes::new(None));
-        Self { egress, clock, runtime, kv: Kv::Memory(Mutex::default()), folders: None, notes }
+        Self { egress, clock, runtime, kv: Kv::Memory(Mutex::default()), odoos: BTreeMap::new(), folders: None, notes }
     }
 
     /// How often adapters were refused something or ended badly, by counter and label, since the start.
@@ -153,6 +179,14 @@ impl HostServices for LocalServices {
 
     async fn heard(&self, grant: &Grant, fault: &Fault) {
         self.egress.heard(grant, fault).await;
+    }
+
+    async fn records(&self, ask: RecordsAsk) -> (Result<Answer, Fault>, Used) {
+        let db = match &self.kv {
+            Kv::Durable(db) => Some(db.clone()),
+            Kv::Memory(_) => None,
+        };
+        records::ask(&self.runtime, self.odoos.get(&ask.ctx.tenant), db, ask).await
     }
 
     async fn kv_get(&self, at: &KvScope, key: &str) -> Result<Option<Vec<u8>>, Fault> {

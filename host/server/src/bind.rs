@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
-use wharf_domain::grant::{Capabilities, FolderGrant};
+use wharf_domain::grant::{Capabilities, FolderGrant, OdooAccess};
 use wharf_domain::ids::Digest;
 use wharf_domain::manifest::{Manifest, SecretSlot};
 use wharf_egress::{BoundSecret, Grant, Limits, Origin, Terms};
@@ -38,6 +38,8 @@ pub(crate) fn connection(
 ) -> Result<(Grant, Settings)> {
     let name = format!("connection `{}` of tenant `{}`", connection.id, tenant.id);
     let endpoint = endpoint(connection, manifest).with_context(|| name.clone())?;
+    apart_from_odoo(config, &endpoint).with_context(|| name.clone())?;
+    let odoo = odoo(tenant, connection, manifest).with_context(|| name.clone())?;
     let settings = settings(connection, manifest).with_context(|| name.clone())?;
     let secrets = secrets(config, connection, manifest, absent).with_context(|| name.clone())?;
     let limits = manifest.limits.tightened(&connection.limits).with_context(|| format!("`limits` of {name}"))?;
@@ -53,12 +55,12 @@ pub(crate) fn connection(
         limits: Limits::default(),
         terms: Some(terms),
     };
-    let capabilities = Capabilities { folders: folders(config, connection, manifest).with_context(|| name.clone())? };
+    let folders = folders(config, connection, manifest).with_context(|| name.clone())?;
     let told = Settings {
         environment: connection.environment,
         endpoint,
         config: settings.into_iter().collect(),
-        capabilities: Arc::new(capabilities),
+        capabilities: Arc::new(Capabilities { odoo, folders }),
     };
     Ok((grant, told))
 }
@@ -71,6 +73,32 @@ fn endpoint(connection: &Connection, manifest: &Manifest) -> Result<String> {
         (None, None) => bail!("adapter `{}` has no endpoint for {:?}", manifest.name, connection.environment),
     };
     Ok(url.trim_end_matches('/').to_owned())
+}
+
+/// An adapter reaches Odoo through the gate or not at all: no tenant's Odoo is a partner.
+fn apart_from_odoo(config: &Config, endpoint: &str) -> Result<()> {
+    let place = |text: &str| {
+        let url = url::Url::parse(text).ok()?;
+        Some((url.host_str()?.trim_end_matches('.').to_owned(), url.port_or_known_default()))
+    };
+    let odoos = config.tenants.iter().filter_map(|tenant| tenant.odoo.as_ref());
+    if odoos.filter_map(|odoo| place(&odoo.url)).any(|odoo| Some(odoo) == place(endpoint)) {
+        bail!("`{endpoint}` is an Odoo of this host; an adapter asks it through `[[odoo]]` of its manifest only");
+    }
+    Ok(())
+}
+
+/// What both the manifest and the connection say about the tenant's Odoo.
+fn odoo(tenant: &Tenant, connection: &Connection, manifest: &Manifest) -> Result<OdooAccess> {
+    let Some(given) = &connection.odoo else {
+        return Ok(OdooAccess::default());
+    };
+    let Some(odoo) = &tenant.odoo else {
+        bail!("`odoo` is granted, but the tenant has no `[tenant.odoo]`");
+    };
+    let access = OdooAccess::meet(&manifest.odoo, given, odoo.company)?;
+    wharf_odoo::gate::check(&access)?;
+    Ok(access)
 }
 
 fn settings(connection: &Connection, manifest: &Manifest) -> Result<BTreeMap<String, String>> {
@@ -156,3 +184,6 @@ pub(crate) fn unbound_secrets(manifest: &Manifest) -> BTreeMap<String, BoundSecr
     let unbound = |slot: &SecretSlot| BoundSecret { slot: slot.clone(), values: BTreeMap::new() };
     manifest.secrets.iter().map(|(name, slot)| (name.clone(), unbound(slot))).collect()
 }
+
+#[cfg(test)]
+mod tests;

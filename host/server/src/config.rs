@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use wharf_domain::account::Tighter;
 use wharf_domain::ctx::Environment;
+use wharf_domain::grant::OdooGiven;
 use wharf_domain::ids::{ConnectionId, TenantId};
 use wharf_domain::money::Money;
 use wharf_domain::schedule::Schedule;
@@ -269,6 +270,8 @@ pub(crate) struct Connection {
     pub(crate) endpoint: Option<String>,
     #[serde(default)]
     pub(crate) allow_private_address: bool,
+    /// What the adapter may do with the tenant's Odoo, a model at a time. Absent: nothing.
+    pub(crate) odoo: Option<OdooGiven>,
     /// What this account may do less than the adapter says; never more.
     #[serde(default)]
     pub(crate) limits: Tighter,

@@ -12,12 +12,13 @@ use wharf_api::{TenantAccess, Token};
 use wharf_domain::ids::{ConnectionId, Digest, TenantId};
 use wharf_domain::port::carrier::Carrier;
 use wharf_domain::port::erp::Erp;
+use wharf_domain::port::records::Records;
 use wharf_domain::secret::SecretAt;
 use wharf_domain::time::Clock;
 use wharf_egress::{Egress, EgressConfig, Grant, Keys, Live, Own, Vault, VaultConfig};
 use wharf_flows::order_release::Policy;
 use wharf_flows::runner::Ports;
-use wharf_odoo::{EventSource, OdooConfig, OdooErp};
+use wharf_odoo::{EventSource, OdooConfig, OdooErp, OdooRecords};
 use wharf_sandbox::compile::{CompileLimits, Compiler};
 use wharf_sandbox::roles::Connection;
 use wharf_sandbox::{Adapter, Limits, LocalServices, Sandbox, SandboxConfig};
@@ -222,7 +223,14 @@ impl Wired {
         let egress = egress(config, Some(db.clone()), vault.cloned(), own)?;
         let clock: Arc<dyn Clock> = Arc::new(db.clone());
         let sandbox = sandbox(config)?;
-        let services = Arc::new(LocalServices::durable(egress.clone(), Arc::clone(&clock), db.clone()));
+        let mut odoos: BTreeMap<TenantId, Arc<dyn Records>> = BTreeMap::new();
+        for (tenant, settings) in config.tenants.iter().filter_map(|t| Some((t, t.odoo.as_ref()?))) {
+            let settings = odoo(config, tenant, settings)?;
+            let records = OdooRecords::new(egress.clone(), Arc::clone(&clock), &settings);
+            odoos.insert(tenant.id.clone(), Arc::new(records));
+        }
+        let services = LocalServices::durable(egress.clone(), Arc::clone(&clock), db.clone()).with_odoos(odoos);
+        let services = Arc::new(services);
         let mut loaded: BTreeMap<&str, Arc<Adapter>> = BTreeMap::new();
         let mut places = BTreeSet::new();
         let mut wired = Self { erps: BTreeMap::new(), carriers: BTreeMap::new(), policies: BTreeMap::new() };

@@ -10,6 +10,7 @@
 pub mod accounts;
 pub mod audit;
 pub mod backup;
+pub mod budgets;
 mod connect;
 mod db;
 pub mod effects;

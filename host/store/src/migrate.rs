@@ -47,6 +47,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0005_schedules"),
     migration!("0006_secrets"),
     migration!("0007_folders"),
+    migration!("0008_budgets"),
 ];
 
 const HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_migration \

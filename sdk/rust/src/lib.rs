@@ -25,7 +25,8 @@
 //!
 //! Write each operation as two pure functions, `request(context, input) -> Result<http::Request, Fault>` and
 //! `answer(&http::Response) -> Result<…, Fault>`, joined by [`http::Request::send`]. Off wasm the host's imports do not
-//! exist: `send`, [`kv`] and [`files`] panic, the log is silent, the clock says nothing. So the pure functions are what unit tests
+//! exist: `send`, [`kv`], [`files`] and [`odoo`] panic, the log is silent, the clock says nothing. So the pure functions
+//! are what unit tests
 //! run, and they run without a wasm engine.
 //!
 //! On wasm the crate also brings a memory allocator made for one short call and a panic hook that writes the panic's
@@ -41,6 +42,7 @@ mod fault;
 pub mod files;
 pub mod http;
 pub mod log;
+pub mod odoo;
 mod retry_after;
 #[doc(hidden)]
 pub mod section;

@@ -2,4 +2,5 @@
 
 pub mod carrier;
 pub mod erp;
+pub mod records;
 pub mod vault;

@@ -162,6 +162,13 @@ impl House {
         self.person(model, "create", json!({"vals_list": [values]})).await[0].as_i64().expect("id")
     }
 
+    /// The record behind an external id.
+    pub(crate) async fn external(&self, module: &str, name: &str) -> i64 {
+        let domain = json!([["module", "=", module], ["name", "=", name]]);
+        let found = self.person("ir.model.data", "search_read", json!({"domain": domain, "fields": ["res_id"]})).await;
+        found[0]["res_id"].as_i64().expect("a record")
+    }
+
     /// The one record's fields.
     pub(crate) async fn read(&self, model: &str, id: i64, fields: &[&str]) -> Value {
         self.person(model, "read", json!({"ids": [id], "fields": fields})).await[0].clone()

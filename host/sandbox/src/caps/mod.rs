@@ -5,6 +5,7 @@ mod files;
 mod http;
 mod kv;
 mod log;
+mod odoo;
 
 use wasmtime::component::{HasSelf, Linker};
 
@@ -28,12 +29,18 @@ pub(crate) struct Capability {
 type Link = fn(&mut Linker<CallState>, fn(&mut CallState) -> &mut CallState) -> wasmtime::Result<()>;
 
 /// Everything a guest can reach.
-pub(crate) const CAPABILITIES: [Capability; 5] = [
+pub(crate) const CAPABILITIES: [Capability; 6] = [
     Capability {
         import: "wharf:http/outgoing",
         link: wharf::http::outgoing::add_to_linker::<CallState, HasSelf<CallState>>,
         declared: |manifest| !manifest.routes.is_empty(),
         line: "[[routes]] method = \"…\" path = \"…\" reason = \"…\"",
+    },
+    Capability {
+        import: "wharf:odoo/records",
+        link: wharf::odoo::records::add_to_linker::<CallState, HasSelf<CallState>>,
+        declared: |manifest| !manifest.odoo.is_empty(),
+        line: "[[odoo]] model = \"…\" read = [\"…\"] reason = \"…\"",
     },
     Capability {
         import: "wharf:files/folder",

@@ -125,7 +125,7 @@ impl Connection {
         let Err(fault) = result else {
             return (result, trail);
         };
-        if let Some(wait) = trail.steps.wait() {
+        if let Some(wait) = trail.wait() {
             return (Err(wait.clone()), trail);
         }
         // An answer out of the journal is old news.

@@ -4,6 +4,8 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use anyhow::Context;
+use wharf_domain::grant::MAX_RECORDS;
+use wharf_domain::manifest::OdooRequest;
 use wharf_sandbox::forges;
 use wharf_sandbox::inspect::{self, Report};
 
@@ -33,6 +35,26 @@ pub(crate) fn run(args: &Args) -> Outcome {
 /// publisher.
 pub(crate) fn clean(text: &str) -> String {
     text.chars().map(|c| if forges(c) { ' ' } else { c }).collect()
+}
+
+/// What it asks of the tenant's Odoo; nothing when it asks for nothing.
+fn odoo(out: &mut String, asked: &[OdooRequest]) -> std::fmt::Result {
+    if asked.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "ODOO (nothing of it without a grant)")?;
+    for r in asked {
+        let create = if r.create { "  create" } else { "" };
+        let domain = r.domain.as_deref().map(|domain| format!("  where {}", clean(domain))).unwrap_or_default();
+        let most = r.max_records.unwrap_or(MAX_RECORDS);
+        let (model, read, write) = (clean(&r.model), clean(&r.read.join(", ")), clean(&r.write.join(", ")));
+        writeln!(
+            out,
+            "  {model}  read({read})  write({write}){create}  {most} records{domain}  \"{}\"",
+            clean(&r.reason)
+        )?;
+    }
+    Ok(())
 }
 
 fn text(report: &Report) -> Result<String, std::fmt::Error> {
@@ -68,6 +90,7 @@ fn text(report: &Report) -> Result<String, std::fmt::Error> {
             clean(&r.reason)
         )?;
     }
+    odoo(&mut out, &m.odoo)?;
     writeln!(out, "LIMITS")?;
     for bucket in &m.limits.buckets {
         let burst = bucket.burst.map(|burst| format!(", {burst} at once")).unwrap_or_default();

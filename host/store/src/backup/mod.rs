@@ -26,6 +26,7 @@ pub use save::{Origin, save};
 const TABLES: &[&str] = &[
     "account",
     "audit",
+    "budget",
     "effect",
     "effect_history",
     "event",

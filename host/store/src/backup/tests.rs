@@ -53,6 +53,7 @@ async fn furnish(house: &House) {
         "INSERT INTO flow VALUES ('t', 'order', '1', 4, 'open', '{}', 'a', 5, 6)",
         "INSERT INTO tape (tenant, job, at, actor, exchange) VALUES ('t', 'j', 5, 'a', '{}')",
         "INSERT INTO account VALUES ('t', 'c', 'n', '{}', '{}', 5)",
+        "INSERT INTO budget VALUES ('t', 'c', 'odoo-writes', 0, 3, 'a', 5)",
         "INSERT INTO restore VALUES (1, 4, 3, 'a')",
         "INSERT INTO restore_lift VALUES ('t', 1, 5, 'a', 'looked')",
         "INSERT INTO schedule VALUES ('t', 'pull', NULL, 0, 5, 6)",

@@ -1,0 +1,100 @@
+//! What a connection gets of Odoo, and that no partner is one.
+
+use wharf_sandbox::manifest::from_toml;
+
+use super::*;
+
+const MANIFEST: &str = r#"
+name = "acme"
+version = "1.0.0"
+description = "a carrier"
+publisher = "ACME"
+licence = "Apache-2.0"
+[[endpoints]]
+environment = "test"
+origin = "https://api.example.com"
+[[odoo]]
+model = "res.partner"
+read = ["name", "zip"]
+write = ["ref"]
+reason = "addresses"
+"#;
+
+const CONFIG: &str = r#"
+[server]
+data_dir = "data"
+adapters_dir = "adapters"
+admin_token = { file = "admin.token" }
+[[tenant]]
+id = "nordic"
+name = "Nordic 3PL"
+[tenant.odoo]
+url = "https://odoo.example.com"
+database = "odoo19"
+company = 3
+api_key = { env = "KEY" }
+webhook_token = { file = "hook" }
+[[tenant.connection]]
+id = "acme"
+adapter = "acme"
+environment = "test"
+"#;
+
+const GRANT: &str = r#"
+[tenant.connection.odoo]
+writes_per_hour = 7
+[[tenant.connection.odoo.model]]
+model = "res.partner"
+read = ["zip"]
+domain = '[["vip", "=", false]]'
+"#;
+
+fn bound(config: &str, manifest: &str) -> Result<Settings> {
+    let config: Config = toml::from_str(config)?;
+    let tenant = &config.tenants[0];
+    let manifest = from_toml("adapter.toml", manifest)?;
+    let bound = connection(&config, tenant, &tenant.connections[0], (&manifest, None), Absent::Refuse);
+    bound.map(|(_, settings)| settings)
+}
+
+#[test]
+fn a_connection_without_a_grant_has_nothing_of_odoo() {
+    let settings = bound(CONFIG, MANIFEST).expect("bound");
+    assert_eq!(settings.capabilities.odoo, OdooAccess::default());
+}
+
+#[test]
+fn request_and_grant_meet_in_the_tenants_company() {
+    let odoo = &bound(&format!("{CONFIG}{GRANT}"), MANIFEST).expect("bound").capabilities.odoo;
+    assert_eq!((odoo.companies.as_slice(), odoo.writes_per_hour, odoo.models.len()), ([3].as_slice(), 7, 1));
+    let partner = odoo.model("res.partner").expect("granted");
+    assert!(partner.read.contains("zip") && partner.read.len() == 1 && partner.write.is_empty());
+    assert_eq!(partner.narrowed.as_deref(), Some(r#"[["vip", "=", false]]"#));
+}
+
+#[test]
+fn a_grant_that_cannot_be_one_stops_the_start_and_names_the_line() {
+    let config = format!("{CONFIG}{GRANT}");
+    for (config, manifest, word) in [
+        (config.replace("\"zip\"", "\"vat\""), MANIFEST.to_owned(), "`vat`"),
+        (
+            config.replace("\"res.partner\"", "\"res.users\""),
+            MANIFEST.replace("res.partner", "res.users"),
+            "`res.users`",
+        ),
+        (config.replace("false]]", "false"), MANIFEST.to_owned(), "`domain` of `res.partner`"),
+        (config.replace("writes_per_hour = 7", "companies = [4]"), MANIFEST.to_owned(), "names 4"),
+        (config.replace("writes_per_hour", "writes_per_day"), MANIFEST.to_owned(), "writes_per_day"),
+    ] {
+        let err = format!("{:#}", bound(&config, &manifest).expect_err(word));
+        assert!(err.contains(word), "{err}");
+    }
+}
+
+#[test]
+fn h8_no_tenants_odoo_is_a_partner() {
+    for origin in ["https://odoo.example.com", "https://ODOO.example.com:443", "https://odoo.example.com."] {
+        let err = bound(CONFIG, &MANIFEST.replace("https://api.example.com", origin)).expect_err(origin);
+        assert!(format!("{err:#}").contains("is an Odoo of this host"), "{err:#}");
+    }
+}

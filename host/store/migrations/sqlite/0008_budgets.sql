@@ -1,0 +1,13 @@
+-- What a connection has used up of a budget in one window of time.
+
+CREATE TABLE budget (
+    tenant TEXT NOT NULL,
+    connection TEXT NOT NULL,
+    -- What is counted, e.g. odoo-writes.
+    name TEXT NOT NULL,
+    window_start BIGINT NOT NULL,
+    used BIGINT NOT NULL CHECK (used >= 0),
+    actor TEXT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    PRIMARY KEY (tenant, connection, name)
+);
