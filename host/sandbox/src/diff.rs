@@ -5,7 +5,8 @@
 
 use serde::Serialize;
 use wharf_domain::effect::EffectClass;
-use wharf_domain::manifest::{Manifest, Route, SecretSlot};
+use wharf_domain::grant::MAX_RECORDS;
+use wharf_domain::manifest::{Folder, Manifest, OdooRequest, Route, SecretSlot};
 
 use crate::inspect::{Face, Report};
 
@@ -62,6 +63,8 @@ pub fn diff(old: &Report, new: &Report) -> Diff {
     destinations(&mut lines, &old.manifest, &new.manifest);
     routes(&mut lines, &old.manifest, &new.manifest);
     secrets(&mut lines, &old.manifest, &new.manifest);
+    odoo(&mut lines, &old.manifest, &new.manifest);
+    folders(&mut lines, &old.manifest, &new.manifest);
     limits(&mut lines, &old.manifest, &new.manifest);
     settings(&mut lines, &old.manifest, &new.manifest);
     let mut lines = lines.0;
@@ -209,6 +212,79 @@ fn secrets(lines: &mut Lines, old: &Manifest, new: &Manifest) {
 fn kind(slot: &SecretSlot) -> String {
     let value = serde_json::to_value(slot).unwrap_or_default();
     value["type"].as_str().unwrap_or("unknown").to_owned()
+}
+
+fn odoo(lines: &mut Lines, old: &Manifest, new: &Manifest) {
+    let nothing = OdooRequest {
+        model: String::new(),
+        read: Vec::new(),
+        write: Vec::new(),
+        create: false,
+        domain: None,
+        max_records: Some(0),
+        reason: String::new(),
+    };
+    for request in &new.odoo {
+        let known = old.odoo.iter().find(|other| other.model == request.model);
+        let before = known.unwrap_or(&nothing);
+        let more = |new: &[String], old: &[String]| -> Vec<String> {
+            new.iter().filter(|field| !old.contains(field)).map(|field| format!("`{field}`")).collect()
+        };
+        let (read, write) = (more(&request.read, &before.read), more(&request.write, &before.write));
+        if known.is_none() || !read.is_empty() {
+            let what = format!(
+                "Odoo's `{}`: {}",
+                request.model,
+                if read.is_empty() { "ids".to_owned() } else { read.join(", ") }
+            );
+            lines.add(Weight::WiderHigh, "new data read", what, "it asks to see this of the tenant's Odoo");
+        }
+        if !write.is_empty() {
+            let what = format!("Odoo's `{}`: {}", request.model, write.join(", "));
+            lines.add(Weight::WiderHigh, "new data written", what, "it asks to change this in the tenant's Odoo");
+        }
+        if request.create && !before.create {
+            let what = format!("records of Odoo's `{}`", request.model);
+            lines.add(Weight::WiderHigh, "new data written", what, "it asks to create them in the tenant's Odoo");
+        }
+        if known.is_some() && request.domain != before.domain {
+            let means = "other records are there for it; whether that is more cannot be told by looking";
+            lines.add(Weight::WiderHigh, "changed domain", format!("Odoo's `{}`", request.model), means);
+        }
+        let most = |request: &OdooRequest| request.max_records.unwrap_or(MAX_RECORDS);
+        if known.is_some() && most(request) > most(before) {
+            let what = format!("{} records of Odoo's `{}`, {} before", most(request), request.model, most(before));
+            lines.add(Weight::WiderLow, "wider limits", what, "it sees or changes more of them in one call");
+        }
+    }
+    for request in old.odoo.iter().filter(|request| !new.odoo.iter().any(|other| other.model == request.model)) {
+        lines.add(Weight::Narrower, "Odoo model gone", format!("`{}`", request.model), "it no longer asks for it");
+    }
+}
+
+fn folders(lines: &mut Lines, old: &Manifest, new: &Manifest) {
+    for folder in &new.folders {
+        let name = format!("folder `{}`", folder.name);
+        let known = old.folders.iter().find(|other| other.name == folder.name);
+        if folder.read && !known.is_some_and(|before| before.read) {
+            lines.add(Weight::WiderHigh, "new data read", name.clone(), "it takes the files that are left there");
+        }
+        if folder.create && !known.is_some_and(|before| before.create) {
+            lines.add(Weight::WiderHigh, "new data written", name.clone(), "it leaves files there");
+        }
+        let Some(before) = known else { continue };
+        if folder.read && before.archive && !folder.archive {
+            let means = "what it has finished is deleted and no longer kept";
+            lines.add(Weight::WiderHigh, "archive gone", name.clone(), means);
+        }
+        let size = |of: &Folder| [of.max_file_bytes, of.max_bytes, u64::from(of.max_files)];
+        if size(folder).iter().zip(size(before)).any(|(new, old)| *new > old) {
+            lines.add(Weight::WiderLow, "wider limits", name, "it leaves more or larger files");
+        }
+    }
+    for folder in old.folders.iter().filter(|folder| !new.folders.iter().any(|other| other.name == folder.name)) {
+        lines.add(Weight::Narrower, "folder gone", format!("`{}`", folder.name), "it no longer asks for it");
+    }
 }
 
 fn limits(lines: &mut Lines, old: &Manifest, new: &Manifest) {

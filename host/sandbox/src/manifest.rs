@@ -135,6 +135,9 @@ fn check(manifest: &Manifest) -> Result<(), ManifestError> {
             return rule(format!("`routes[{i}].secret` names `{slot}`, which `secrets` does not declare"));
         }
     }
+    for (name, slot) in &manifest.secrets {
+        slot.valid().map_err(|error| ManifestError::Rule(format!("`secrets.{name}`: {error}")))?;
+    }
     folders(manifest).map_err(ManifestError::Rule)?;
     for (i, request) in manifest.odoo.iter().enumerate() {
         if manifest.odoo[..i].iter().any(|other| other.model == request.model) {

@@ -127,7 +127,7 @@ async fn a_key_is_relied_on_for_nine_tenths_of_its_retention() {
 }
 
 #[tokio::test]
-async fn another_request_does_not_go_under_the_same_key() {
+async fn i4_another_request_does_not_go_under_the_same_key() {
     let partner = Partner::plays(vec![Act::Close]).await;
     let (house, grant) = (House::new().await, grant(&partner.url));
     let job = house.job().await;

@@ -145,7 +145,7 @@ async fn heartbeats_keep_the_lease_of_a_long_attempt() {
 }
 
 #[tokio::test]
-async fn a_job_whose_attempts_all_vanished_is_parked_without_running_again() {
+async fn i8_a_job_whose_attempts_all_vanished_is_parked_without_running_again() {
     let house = House::new().await;
     let id = house.enqueue(job("a", json!({}))).await;
     for _ in 0..3 {

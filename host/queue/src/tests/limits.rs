@@ -38,7 +38,7 @@ async fn counts(house: &House) -> (u64, u64) {
 }
 
 #[tokio::test]
-async fn a_job_that_wants_more_than_100_to_follow_parks_at_once_and_none_of_them_is_there() {
+async fn i6_a_job_that_wants_more_than_100_to_follow_parks_at_once_and_none_of_them_is_there() {
     let house = House::new().await;
     let id = house.enqueue(job("a", json!({}))).await;
     house.worker("w", &Arc::new(Prolific(101))).drain_once().await;
@@ -50,7 +50,7 @@ async fn a_job_that_wants_more_than_100_to_follow_parks_at_once_and_none_of_them
 }
 
 #[tokio::test]
-async fn a_chain_of_jobs_that_feeds_on_itself_parks_when_it_is_too_deep() {
+async fn i6_a_chain_of_jobs_that_feeds_on_itself_parks_when_it_is_too_deep() {
     let house = House::new().await;
     let id = house.enqueue(NewJob { depth: jobs::MOST_DEPTH, ..job("a", json!({})) }).await;
     house.worker("w", &Arc::new(Prolific(1))).drain_once().await;

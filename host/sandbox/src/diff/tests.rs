@@ -87,6 +87,40 @@ fn what_the_new_one_can_do_more_is_wider() {
 }
 
 #[test]
+fn more_of_odoo_and_of_folders_is_wider() {
+    let with = |text: &str| format!("{TOML}\n{text}");
+    let odoo = "[[odoo]]\nmodel = \"res.partner\"\nread = [\"name\"]\nreason = \"r\"\n";
+    let folder = "[[folders]]\nname = \"in\"\nread = true\narchive = true\nreason = \"r\"\n";
+    let cases = [
+        (with(""), with(odoo), Weight::WiderHigh, "new data read"),
+        (with(odoo), with(""), Weight::Narrower, "Odoo model gone"),
+        (with(odoo), with(&odoo.replace("\"name\"]", "\"name\", \"phone\"]")), Weight::WiderHigh, "new data read"),
+        (
+            with(odoo),
+            with(&odoo.replace("reason", "write = [\"name\"]\nreason")),
+            Weight::WiderHigh,
+            "new data written",
+        ),
+        (with(odoo), with(&odoo.replace("reason", "create = true\nreason")), Weight::WiderHigh, "new data written"),
+        (with(odoo), with(&odoo.replace("reason", "domain = '[]'\nreason")), Weight::WiderHigh, "changed domain"),
+        (with(odoo), with(&odoo.replace("reason", "max_records = 501\nreason")), Weight::WiderLow, "wider limits"),
+        (with(""), with(folder), Weight::WiderHigh, "new data read"),
+        (with(folder), with(""), Weight::Narrower, "folder gone"),
+        (with(folder), with(&folder.replace("archive = true\n", "")), Weight::WiderHigh, "archive gone"),
+        (
+            with(folder),
+            with(&folder.replace("read = true", "read = true\ncreate = true")),
+            Weight::WiderHigh,
+            "new data written",
+        ),
+    ];
+    for (old, new, weight, group) in cases {
+        let found = diff(&report(&old), &report(&new));
+        assert_eq!((found.weight, found.lines[0].group), (weight, group), "{new}");
+    }
+}
+
+#[test]
 fn what_it_can_do_less_is_not() {
     for (toml, group) in [
         (TOML.replace("\"/track\"", "\"/t\"").replace("GET", "HEAD"), "new data read"),

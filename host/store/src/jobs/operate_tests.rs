@@ -83,7 +83,7 @@ const MANY: &str = "WITH RECURSIVE n(i) AS (SELECT CAST(1 AS BIGINT) UNION ALL S
     SELECT 'm' || CAST(i AS TEXT), 't', 'kind', '{}', 'ready', 1, 0, 0, 0, 0, 0, 1, 0, 0, 'host:test', 0, 0, 'acme' FROM n";
 
 both! {
-    async fn a_stranger_gets_timers_of_a_minute_to_400_days_and_the_host_any(house) {
+    async fn i7_a_stranger_gets_timers_of_a_minute_to_400_days_and_the_host_any(house) {
         const DAY: i64 = 86_400_000;
         let timer = |source: Option<&str>, ms: i64| NewJob {
             source: source.map(str::to_owned),
