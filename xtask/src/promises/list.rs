@@ -28,7 +28,7 @@ pub(super) const PROMISES: [Promise; 25] = [
     due(9, "An hour without the carrier burns no attempt and drains in order at a bounded pace"),
     due(10, "A restored backup does nothing twice and says what it had to learn again"),
     later(11, "A secret never leaves the host but to its partner"),
-    later(12, "No forbidden address is ever dialled"),
+    due(12, "No forbidden address is ever dialled"),
     later(13, "Every known attack ends as it is written down"),
     later(14, "No input whatever ends the host"),
     later(15, "Compiling an adapter never slows the others down"),

@@ -9,7 +9,7 @@ use crate::partner::{Partner, answer};
 use crate::siege::Siege;
 
 #[tokio::test]
-async fn d1_a_host_that_was_not_granted_is_not_even_looked_up() {
+async fn p12_d1_a_host_that_was_not_granted_is_not_even_looked_up() {
     let siege = Siege::new().await;
     let (granted, port) = (siege.grant("carrier.test", true), siege.sink.port);
     for host in [
@@ -31,7 +31,7 @@ async fn d1_a_host_that_was_not_granted_is_not_even_looked_up() {
 }
 
 #[tokio::test]
-async fn d2_only_the_scheme_that_was_granted_is_spoken() {
+async fn p12_d2_only_the_scheme_that_was_granted_is_spoken() {
     let siege = Siege::new().await;
     let (mut granted, port) = (siege.grant("carrier.test", true), siege.sink.port);
     for scheme in ["https", "ftp", "gopher", "ws", "wss", "data", "javascript"] {
@@ -49,7 +49,7 @@ async fn d2_only_the_scheme_that_was_granted_is_spoken() {
 }
 
 #[tokio::test]
-async fn d3_only_the_port_that_was_granted_is_dialled() {
+async fn p12_d3_only_the_port_that_was_granted_is_dialled() {
     let siege = Siege::new().await;
     let mut granted = siege.grant("carrier.test", true);
     granted.origins[0].url = "http://carrier.test:9443".to_owned();
@@ -63,7 +63,7 @@ async fn d3_only_the_port_that_was_granted_is_dialled() {
 }
 
 #[tokio::test]
-async fn d4_no_user_name_hides_where_a_request_goes() {
+async fn p12_d4_no_user_name_hides_where_a_request_goes() {
     let siege = Siege::new().await;
     let (granted, port) = (siege.grant("carrier.test", true), siege.sink.port);
     for (url, rule) in [
@@ -81,7 +81,7 @@ async fn d4_no_user_name_hides_where_a_request_goes() {
 }
 
 #[tokio::test]
-async fn d5_a_host_has_one_spelling_and_no_twin() {
+async fn p12_d5_a_host_has_one_spelling_and_no_twin() {
     let siege = Siege::new().await;
     let (granted, port) = (siege.grant("carrier.test", true), siege.sink.port);
     for (host, rule) in [
@@ -108,7 +108,7 @@ async fn d5_a_host_has_one_spelling_and_no_twin() {
 }
 
 #[tokio::test]
-async fn d19_the_host_does_not_call_itself() {
+async fn p12_d19_the_host_does_not_call_itself() {
     // The sink is this host's own listener.
     let own = |listen| {
         move |sink: &crate::sink::Sink| EgressConfig {
@@ -141,7 +141,7 @@ async fn d19_the_host_does_not_call_itself() {
 }
 
 #[tokio::test]
-async fn d21_a_grant_is_no_place_to_scan_from() {
+async fn p12_d21_a_grant_is_no_place_to_scan_from() {
     let siege = Siege::new().await;
     let granted = siege.grant("carrier.test", true);
     for port in (1..=2_000).filter(|port| *port != siege.sink.port) {

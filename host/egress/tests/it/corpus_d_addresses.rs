@@ -10,7 +10,7 @@ use crate::siege::{Siege, short};
 const NOWHERE: &str = "3fff:ffff::1";
 
 #[tokio::test]
-async fn d6_the_machine_itself_is_out_of_reach() {
+async fn p12_d6_the_machine_itself_is_out_of_reach() {
     let siege = Siege::new().await;
     for (spelling, rule) in [
         ("127.0.0.1", "address-loopback"),
@@ -36,7 +36,7 @@ async fn d6_the_machine_itself_is_out_of_reach() {
 }
 
 #[tokio::test]
-async fn d7_an_address_is_the_same_in_every_spelling() {
+async fn p12_d7_an_address_is_the_same_in_every_spelling() {
     let siege = Siege::new().await;
     for spelling in [
         "127.1",
@@ -64,7 +64,7 @@ async fn d7_an_address_is_the_same_in_every_spelling() {
 }
 
 #[tokio::test]
-async fn d8_private_networks_need_the_operators_word() {
+async fn p12_d8_private_networks_need_the_operators_word() {
     let siege = Siege::new().await;
     for (spelling, rule) in [
         ("10.0.0.1", "address-private"),
@@ -93,7 +93,7 @@ async fn d8_private_networks_need_the_operators_word() {
 }
 
 #[tokio::test]
-async fn d9_no_word_opens_the_metadata_of_a_cloud() {
+async fn p12_d9_no_word_opens_the_metadata_of_a_cloud() {
     let siege = Siege::new().await;
     for spelling in [
         "169.254.169.254",
@@ -121,7 +121,7 @@ async fn d9_no_word_opens_the_metadata_of_a_cloud() {
 }
 
 #[tokio::test]
-async fn d10_no_ipv4_address_hides_in_an_ipv6_one() {
+async fn p12_d10_no_ipv4_address_hides_in_an_ipv6_one() {
     let siege = Siege::new().await;
     for ip in [
         "::ffff:10.0.0.1",
@@ -142,7 +142,7 @@ async fn d10_no_ipv4_address_hides_in_an_ipv6_one() {
 }
 
 #[tokio::test]
-async fn d11_what_is_nobodys_address_is_not_dialled() {
+async fn p12_d11_what_is_nobodys_address_is_not_dialled() {
     let siege = Siege::new().await;
     for ip in
         ["224.0.0.1", "239.1.1.1", "255.255.255.255", "192.0.2.1", "203.0.113.7", "240.0.0.1", "0.1.2.3"].into_iter()
@@ -158,7 +158,7 @@ async fn d11_what_is_nobodys_address_is_not_dialled() {
 }
 
 #[tokio::test]
-async fn d12_one_bad_answer_spoils_a_name() {
+async fn p12_d12_one_bad_answer_spoils_a_name() {
     let siege = Siege::new().await;
     let granted = siege.grant("api.carrier.test", false);
     for answers in [[NOWHERE, "127.0.0.1"], ["127.0.0.1", NOWHERE], [NOWHERE, "::1"], [NOWHERE, "10.0.0.1"]] {
@@ -172,7 +172,7 @@ async fn d12_one_bad_answer_spoils_a_name() {
 }
 
 #[tokio::test]
-async fn d13_a_name_is_looked_up_once_and_what_was_checked_is_dialled() {
+async fn p12_d13_a_name_is_looked_up_once_and_what_was_checked_is_dialled() {
     let siege = Siege::with(|_| short()).await;
     let port = siege.sink.port;
     let partner = Partner::at(&format!("127.0.0.2:{port}"), |_| answer(200, "{}")).await;
@@ -194,7 +194,7 @@ async fn d13_a_name_is_looked_up_once_and_what_was_checked_is_dialled() {
 }
 
 #[tokio::test]
-async fn d15_aliases_many_answers_and_silence_lead_nowhere() {
+async fn p12_d15_aliases_many_answers_and_silence_lead_nowhere() {
     let siege = Siege::with(|_| short()).await;
     let inside = Record::Ip("127.0.0.1".parse().expect("ip"));
     siege.names.say(vec![Some(vec![Record::Alias("intranet.corp.internal"), inside])]);

@@ -13,7 +13,7 @@ use crate::partner::{Act, Partner, answer};
 use crate::siege::Siege;
 
 #[tokio::test]
-async fn d14_a_redirect_is_an_answer_and_nobody_follows_it() {
+async fn p12_d14_a_redirect_is_an_answer_and_nobody_follows_it() {
     let siege = Siege::new().await;
     for (status, location) in [
         (301, format!("http://127.0.0.1:{}/get/1", siege.sink.port)),
@@ -40,7 +40,7 @@ async fn d14_a_redirect_is_an_answer_and_nobody_follows_it() {
 }
 
 #[tokio::test]
-async fn d16_the_hosts_headers_are_not_the_guests() {
+async fn p12_d16_the_hosts_headers_are_not_the_guests() {
     let siege = Siege::new().await;
     let granted = siege.grant("carrier.test", true);
     for name in [
@@ -87,7 +87,7 @@ async fn d16_the_hosts_headers_are_not_the_guests() {
 }
 
 #[tokio::test]
-async fn d17_no_line_break_makes_two_requests_of_one() {
+async fn p12_d17_no_line_break_makes_two_requests_of_one() {
     let siege = Siege::new().await;
     let granted = siege.grant("carrier.test", true);
     for bad in ["a\r\nx: y", "a\nx: y", "a\rb", "a\0b"] {
@@ -111,7 +111,7 @@ async fn d17_no_line_break_makes_two_requests_of_one() {
 }
 
 #[tokio::test]
-async fn d18_a_body_is_as_long_as_the_host_says() {
+async fn p12_d18_a_body_is_as_long_as_the_host_says() {
     let (siege, partner) = (Siege::new().await, Partner::plays(vec![answer(200, "{}")]).await);
     let (granted, inner) = (grant(&partner.url), "GET /get/smuggled HTTP/1.1\r\nhost: inside\r\n\r\n");
     for body in [format!("0\r\n\r\n{inner}"), inner.to_owned(), String::new()] {
@@ -134,7 +134,7 @@ async fn d18_a_body_is_as_long_as_the_host_says() {
 }
 
 #[tokio::test]
-async fn d20_a_call_makes_fifty_requests_and_an_account_six_at_once() {
+async fn p12_d20_a_call_makes_fifty_requests_and_an_account_six_at_once() {
     let (siege, partner) = (Siege::new().await, Partner::plays(vec![answer(200, "{}")]).await);
     let (granted, ctx, mut steps) = (grant(&partner.url), siege.house.ctx(&siege.job), Steps::default());
     for _ in 0..50 {
@@ -167,7 +167,7 @@ async fn d20_a_call_makes_fifty_requests_and_an_account_six_at_once() {
 const INNER: &str = "WHARF_TEST_PROXY_INNER";
 
 #[tokio::test]
-async fn d22_proxy_variables_of_the_environment_are_ignored() {
+async fn p12_d22_proxy_variables_of_the_environment_are_ignored() {
     if std::env::var_os(INNER).is_some() {
         let (house, partner) = (House::new().await, Partner::plays(vec![answer(200, "{}")]).await);
         let (grant, job) = (grant(&partner.url), house.job().await);
