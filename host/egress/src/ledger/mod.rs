@@ -7,6 +7,9 @@
 
 mod settle;
 mod step;
+mod unsent;
+
+use std::sync::Arc;
 
 use serde_json::Value;
 use wharf_domain::ctx::CallCtx;
@@ -22,6 +25,8 @@ use crate::tape::actor;
 use crate::vault::Vault;
 use crate::{Grant, fault};
 
+use unsent::Unsent;
+
 pub(crate) use step::{End, Entry, Opening};
 
 /// After so many sends a lookup that finds nothing is no reason for another one.
@@ -33,6 +38,7 @@ pub struct Ledger {
     db: Db,
     settle_ms: i64,
     vault: Option<Vault>,
+    unsent: Arc<Unsent>,
 }
 
 /// Where the effect of a business key stands.
@@ -86,7 +92,7 @@ pub enum Absent {
 impl Ledger {
     /// `settle_ms`: how far apart two lookups must be to prove absence.
     pub fn new(db: Db, settle_ms: i64) -> Self {
-        Self { db, settle_ms: settle_ms.max(0), vault: None }
+        Self { db, settle_ms: settle_ms.max(0), vault: None, unsent: Arc::default() }
     }
 
     /// The secrets that are sent name the account.
@@ -122,7 +128,7 @@ impl Ledger {
             return Ok(stand(row));
         }
         let mut tx = self.begin().await?;
-        let row = settle::settle(&mut tx, ctx, row).await?;
+        let row = settle::settle(&mut tx, ctx, row, &self.unsent).await?;
         commit(tx).await?;
         Ok(stand(row))
     }

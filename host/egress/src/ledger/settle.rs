@@ -8,6 +8,7 @@ use wharf_domain::time::Timestamp;
 use wharf_store::Tx;
 use wharf_store::effects::{self, Change, EffectRow};
 
+use super::unsent::Unsent;
 use super::{load, step_in};
 use crate::fault;
 use crate::tape::actor;
@@ -18,11 +19,17 @@ pub(super) fn unsettled(row: &EffectRow, ctx: &CallCtx, now: Timestamp) -> bool 
 }
 
 /// Brings a row to what is known about it; one that moved meanwhile is given back as it is.
-pub(super) async fn settle(tx: &mut Tx, ctx: &CallCtx, row: EffectRow) -> Result<EffectRow, Fault> {
+pub(super) async fn settle(tx: &mut Tx, ctx: &CallCtx, row: EffectRow, unsent: &Unsent) -> Result<EffectRow, Fault> {
     if !unsettled(&row, ctx, tx.now()) {
         return Ok(row);
     }
     let mut row = load(tx, &row.id).await?;
+    if row.state == EffectState::Sending && left_behind(&row, ctx, tx.now()) && unsent.knows(&row.id, row.fence) {
+        let note = format!("left in `sending` by fence {}; this host saw that no byte left", row.fence);
+        // In the name of the attempt that was to send.
+        let change = Change { note: Some(note), ..Change::by(row.job, row.fence) };
+        return step_in(tx, &row.id, EffectState::Sending, EffectState::Intent, &change).await;
+    }
     let doubt = if left_behind(&row, ctx, tx.now()) {
         let note = format!("left in `{}` by fence {}; nobody knows whether a byte left", row.state.as_str(), row.fence);
         Some(note)

@@ -141,6 +141,13 @@ fn judge(row: &EffectRow, new: &NewEffect, now: Timestamp) -> Judgement {
     }
 }
 
+/// The answer to a commit never came.
+#[cfg(feature = "failpoints")]
+fn lose_the_answer(moved: Result<EffectRow, Fault>) -> Result<EffectRow, Fault> {
+    crash_point!("cp06_sending_in_doubt", Err(fault::store(&StoreError::InDoubt)));
+    moved
+}
+
 impl Ledger {
     /// Writes the intent down, or finds what became of the step before. Committed when it returns.
     pub(crate) async fn open_step(&self, entry: &Entry<'_>) -> Result<Opening, Fault> {
@@ -153,7 +160,7 @@ impl Ledger {
                 crash_point!("cp04_commit_in_doubt", Err(fault::store(&StoreError::InDoubt)));
                 return Ok(Opening::Ready(Box::new(row)));
             }
-            Opened::New(row) | Opened::Existing(row) => settle(&mut tx, entry.ctx, row).await?,
+            Opened::New(row) | Opened::Existing(row) => settle(&mut tx, entry.ctx, row, &self.unsent).await?,
         };
         let opening = match judge(&row, &entry.new, tx.now()) {
             Judgement::Send if row.state == EffectState::Intent => Ok(Opening::Ready(Box::new(row))),
@@ -188,7 +195,15 @@ impl Ledger {
             key_until: key_until.or(entry.key_holds_ms.map(|holds| now.plus(holds))),
             ..entry.change("sending")
         };
-        self.advance(&row.id, EffectState::Intent, EffectState::Sending, &change).await
+        let moved = self.advance(&row.id, EffectState::Intent, EffectState::Sending, &change).await;
+        #[cfg(feature = "failpoints")]
+        let moved = lose_the_answer(moved);
+        match &moved {
+            Ok(row) => self.unsent.forget(&row.id, row.fence),
+            // It may be written down all the same, and nothing will be sent.
+            Err(_) => self.unsent.remember(&row.id, entry.ctx.fence),
+        }
+        moved
     }
 
     /// `rejected` to `intent`, for the one repeat after a token or a secret was turned down: under the same key, since the
@@ -218,7 +233,10 @@ impl Ledger {
                 tracing::error!(effect = %row.id, "failed to settle effect `{}`: {err}", row.id);
                 match end {
                     // True whatever the ledger says; the row is settled by whoever comes next.
-                    End::NotSent(fault) => Err(fault.clone()),
+                    End::NotSent(fault) => {
+                        self.unsent.remember(&row.id, row.fence);
+                        Err(fault.clone())
+                    }
                     _ => Err(fault::unrecorded(&err, row.class)),
                 }
             }

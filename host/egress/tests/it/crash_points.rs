@@ -157,6 +157,27 @@ both! {
         }).await;
     }
 
+    /// 6, and the process lives: it is written down as being sent, the answer to that commit never came, and so nothing
+    /// was sent. The next attempt of the same process knows; the next process does not.
+    async fn cp06_sending_in_doubt(house) {
+        each(house, async |house, path| {
+            let mut purchase = Purchase::new(house, path, vec![bought()]).await;
+            fail::cfg("cp06_sending_in_doubt", "1*return").expect("a crash point");
+            purchase.send().await.expect_err("in doubt");
+            fail::remove("cp06_sending_in_doubt");
+            assert_eq!(purchase.house.state(&purchase.job.id).await, Sending, "{path}");
+            purchase.job = purchase.house.next_attempt().await;
+            purchase.send().await.expect("nothing was sent before");
+            assert_eq!(purchase.partner.connections(), 1, "{path}");
+            assert_eq!(purchase.house.state(&purchase.job.id).await, Succeeded, "{path}");
+        }).await;
+        let mut purchase = Purchase::new(House::new().await, "/buy", vec![bought()]).await;
+        fail::cfg("cp06_sending_in_doubt", "1*return").expect("a crash point");
+        purchase.send().await.expect_err("in doubt");
+        fail::remove("cp06_sending_in_doubt");
+        purchase.ends(0, Uncertain).await;
+    }
+
     /// 7: the process lives and knows that nothing was sent.
     async fn cp07_connect_failed(house) {
         each(house, async |house, path| {
