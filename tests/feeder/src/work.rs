@@ -214,7 +214,12 @@ impl Hands {
 /// What the end of a call says about its effect.
 fn said(result: &Result<Response, Fault>) -> Said {
     match result {
-        Ok(answer) if matches!(answer.status, 200..=299) => Said::Happened,
+        Ok(answer) if matches!(answer.status, 204 | 205) => Said::Happened,
+        // Half a document proves nothing.
+        Ok(answer) if matches!(answer.status, 200..=299) => {
+            let whole = serde_json::from_slice::<serde::de::IgnoredAny>(&answer.body).is_ok();
+            if whole { Said::Happened } else { Said::Unknown }
+        }
         Ok(answer) if matches!(answer.status, 400 | 401 | 403 | 404 | 405 | 413 | 415 | 422) => Said::Nothing,
         Ok(_) => Said::Unknown,
         Err(fault) if fault.effect == EffectCertainty::None => Said::Nothing,
