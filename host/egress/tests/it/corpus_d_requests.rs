@@ -178,7 +178,9 @@ async fn p12_d22_proxy_variables_of_the_environment_are_ignored() {
     // The environment of this process cannot be changed safely, so the test runs once more in a child.
     let proxy = Partner::plays(vec![answer(502, "")]).await;
     let mut child = Command::new(std::env::current_exe().expect("this program"));
-    child.args(["--exact", "corpus_d_requests::p12_d22_proxy_variables_of_the_environment_are_ignored"]).env(INNER, "1");
+    child
+        .args(["--exact", "corpus_d_requests::p12_d22_proxy_variables_of_the_environment_are_ignored"])
+        .env(INNER, "1");
     for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
         child.env(name, &proxy.url);
     }

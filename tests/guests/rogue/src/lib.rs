@@ -30,7 +30,9 @@ enum Step {
         #[serde(default = "once")]
         times: u32,
     },
-    KvGet { key: String },
+    KvGet {
+        key: String,
+    },
     /// A value of so many bytes.
     KvSet {
         key: String,
@@ -45,20 +47,26 @@ enum Step {
         times: u32,
     },
     /// Uses the processor for so many rounds.
-    Spin { rounds: u64 },
+    Spin {
+        rounds: u64,
+    },
     /// Never ends.
     Loop,
     /// Keeps asking the host for nothing in particular, for ever.
     LoopWithCalls,
     /// Takes memory until there is none.
     Grow,
-    Panic { message: String },
+    Panic {
+        message: String,
+    },
     /// Calls itself until the stack is used up.
     Recurse,
     /// Reads what an earlier call may have left in memory: the number of times this was done in this instance.
     Remember,
     /// Answers with so many bytes.
-    Answer { bytes: usize },
+    Answer {
+        bytes: usize,
+    },
 }
 
 fn once() -> u32 {
