@@ -6,7 +6,7 @@
 use serde::Serialize;
 use wharf_domain::effect::EffectClass;
 use wharf_domain::grant::MAX_RECORDS;
-use wharf_domain::manifest::{Folder, Manifest, OdooRequest, Route, SecretSlot};
+use wharf_domain::manifest::{Folder, Manifest, OdooRequest, Route};
 
 use crate::inspect::{Face, Report};
 
@@ -197,7 +197,7 @@ fn secrets(lines: &mut Lines, old: &Manifest, new: &Manifest) {
         match old.secrets.get(name) {
             None => lines.add(Weight::WiderHigh, "new secret slot", format!("`{name}`"), "it wants another credential"),
             Some(before) if before != slot => {
-                let what = format!("`{name}` is {} and was {}", kind(slot), kind(before));
+                let what = format!("`{name}` is {} and was {}", slot.kind(), before.kind());
                 lines.add(Weight::WiderHigh, "changed secret slot", what, "the credential is used in another way");
             }
             Some(_) => {}
@@ -206,12 +206,6 @@ fn secrets(lines: &mut Lines, old: &Manifest, new: &Manifest) {
     for name in old.secrets.keys().filter(|name| !new.secrets.contains_key(*name)) {
         lines.add(Weight::Narrower, "secret slot gone", format!("`{name}`"), "the credential is no longer used");
     }
-}
-
-/// A slot's type as the manifest writes it.
-fn kind(slot: &SecretSlot) -> String {
-    let value = serde_json::to_value(slot).unwrap_or_default();
-    value["type"].as_str().unwrap_or("unknown").to_owned()
 }
 
 fn odoo(lines: &mut Lines, old: &Manifest, new: &Manifest) {

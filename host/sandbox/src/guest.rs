@@ -135,6 +135,7 @@ impl CallState {
 
     /// Asks the tenant's Odoo through the host. What was used travels as the steps do.
     pub(crate) async fn records(&mut self, ask: Ask) -> Result<Answer, Fault> {
+        self.take_in(ask.bytes()).await?;
         self.in_flight = ask.mutates();
         let ask = RecordsAsk {
             grant: Arc::clone(&self.grant),

@@ -285,6 +285,9 @@ reason = "buys labels"
         assert!(err.to_string().contains("routes[0].path"), "{err}");
         let err = from_toml("adapter.toml", &TOML.replace("https://", "http://")).expect_err("origin");
         assert!(err.to_string().contains("endpoints.origin"), "{err}");
+        let slot = "[secrets.token]\ntype = \"header\"\nheader = \"x-key\"\nformat = \"no value\"";
+        let err = from_toml("adapter.toml", &format!("{TOML}\n{slot}")).expect_err("format");
+        assert!(err.to_string().contains("`secrets.token`: `format`"), "{err}");
     }
 
     #[test]

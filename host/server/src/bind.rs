@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use wharf_domain::grant::{Capabilities, FolderGrant, OdooAccess};
 use wharf_domain::ids::Digest;
 use wharf_domain::manifest::{Manifest, SecretSlot};
@@ -154,8 +154,6 @@ fn secrets(
     }
     let mut out = BTreeMap::new();
     for (name, slot) in &manifest.secrets {
-        slot.valid()
-            .map_err(|rule| anyhow!("the manifest of adapter `{}`: `secrets.{name}`: {rule}", manifest.name))?;
         let Some(given) = connection.secrets.get(name) else {
             if absent == Absent::AskVault {
                 out.insert(name.clone(), BoundSecret { slot: slot.clone(), values: BTreeMap::new() });

@@ -108,6 +108,20 @@ pub struct Search {
 }
 
 impl Ask {
+    /// Bytes of text the adapter hands over with it.
+    pub fn bytes(&self) -> usize {
+        let texts = |list: &[String]| list.iter().map(String::len).sum::<usize>();
+        let (own, options) = match self {
+            Self::SearchRead(Search { model, domain, fields, order, options, .. }) => {
+                (model.len() + domain.len() + texts(fields) + texts(order), options)
+            }
+            Self::Read { model, ids, fields, options } => (model.len() + 8 * ids.len() + texts(fields), options),
+            Self::Create { model, key, values, options } => (model.len() + key.len() + values.len(), options),
+            Self::Write { model, ids, values, options } => (model.len() + 8 * ids.len() + values.len(), options),
+        };
+        own + options.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+    }
+
     /// Does it change something in Odoo?
     pub fn mutates(&self) -> bool {
         matches!(self, Self::Create { .. } | Self::Write { .. })

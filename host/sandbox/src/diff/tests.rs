@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use wharf_domain::ids::Digest;
-use wharf_domain::manifest::Endpoint;
+use wharf_domain::manifest::{Endpoint, SecretSlot};
 
 use super::*;
 use crate::manifest;
