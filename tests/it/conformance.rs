@@ -207,6 +207,27 @@ fn input_that_does_not_fit_names_the_field_and_never_reaches_the_adapter() -> an
     Ok(())
 }
 
+/// Neither a parser nor the host falls over what no honest system writes.
+#[test]
+fn c7_input_that_is_too_deep_or_no_number_is_wrong_use() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("input.json");
+    let deep = format!("{{\"numbers\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+    for text in [deep.as_str(), r#"{"numbers":[1e400]}"#, r#"{"numbers":[NaN]}"#, "{\"numbers\":[\"1Z\"]"] {
+        std::fs::write(&file, text)?;
+        let output = Command::new(binary("wharf")?)
+            .args(["adapter", "call"])
+            .arg(repo().join("target/adapters/ups.wasm"))
+            .args(["tracking.track", "--input"])
+            .arg(&file)
+            .output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("input.json") && said.contains("line 1 column"), "{said}");
+    }
+    Ok(())
+}
+
 /// Without an input the example's tracking number need not be the recorded one; with an input it must.
 #[test]
 fn the_example_fits_any_recording_of_its_route() -> anyhow::Result<()> {

@@ -7,4 +7,6 @@ mod cache;
 mod conformance;
 mod corpus;
 mod guest;
+mod secrets;
 mod spine;
+mod traces;

@@ -101,12 +101,13 @@ fn a_carrier_that_acts_after_the_host_died_is_waited_for() -> anyhow::Result<()>
 }
 
 #[test]
-fn a_success_nobody_can_read_and_nobody_can_find_is_left_to_a_person() -> anyhow::Result<()> {
+fn e8_a_success_nobody_can_read_and_nobody_can_find_is_left_to_a_person() -> anyhow::Result<()> {
     let world = World::new(&Settings { lease_seconds: 10, settle_seconds: 1, ..Settings::default() })?;
     world.carrier_script(&json!([{ "match": { "path_contains": "/ship" }, "fault": "html_200" }]))?;
     let _host = world.serve()?;
     world.confirm_orders(1)?;
     wait_for_exception(&world, "label-unknown")?;
+    wharf_attack::assert_as_written("E8", "label-unknown");
     // A web page proves nothing: it is sent again after lookups that found nothing, and no more than twice.
     assert_eq!(purchases_sent(&world)?, 3, "it is not bought again and again");
     assert!(world.bought()?.is_empty());

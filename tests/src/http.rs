@@ -23,6 +23,11 @@ impl Http {
         Self { agent: config.into(), base: base.to_owned(), bearer: bearer.map(str::to_owned) }
     }
 
+    /// Where it is.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     /// Status and body of any answer; an error when there is none.
     pub fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, String)> {
         let url = format!("{}{path}", self.base);

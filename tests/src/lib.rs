@@ -8,4 +8,4 @@ mod world;
 
 pub use http::Http;
 pub use program::{Program, binary};
-pub use world::{Settings, World};
+pub use world::{Secrets, Settings, World};

@@ -12,9 +12,29 @@ use crate::http::Http;
 use crate::program::{Program, binary};
 
 const TENANT: &str = "nordic";
-const ADMIN_TOKEN: &str = "test-admin-token";
-const HOOK_TOKEN: &str = "test-hook-token";
-const ODOO_ADMIN_KEY: &str = "000000000000000000000000000000000000000a";
+
+/// What nobody else may know, new for every world: where one of these is found, it has leaked.
+#[derive(Debug, Clone)]
+pub struct Secrets {
+    pub admin_token: String,
+    pub hook_token: String,
+    pub carrier_id: String,
+    pub carrier_secret: String,
+    pub odoo_admin_key: String,
+}
+
+impl Secrets {
+    fn new() -> Self {
+        let one = || format!("{:032x}", rand::random::<u128>());
+        Self {
+            admin_token: one(),
+            hook_token: one(),
+            carrier_id: one(),
+            carrier_secret: one(),
+            odoo_admin_key: format!("{:040x}", rand::random::<u128>()),
+        }
+    }
+}
 
 /// What a test wants different.
 #[derive(Debug, Clone)]
@@ -45,6 +65,7 @@ impl Default for Settings {
 /// A carrier, an Odoo, and a folder with a configuration that connects them.
 pub struct World {
     folder: TempDir,
+    pub secrets: Secrets,
     /// The carrier's admin API.
     pub carrier: Http,
     /// Odoo with the administrator's key.
@@ -58,12 +79,15 @@ impl World {
     /// Starts the twins, migrates a fresh database and sets up Odoo.
     pub fn new(settings: &Settings) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("wharf-test-").tempdir()?;
-        let hide = settings.read_after_write_ms.to_string();
-        let (carrier, carrier_url) = twin(folder.path(), "ups", &["--read-after-write-ms", &hide])?;
-        let (odoo, odoo_url) = twin(folder.path(), "odoo", &["--bare", "--admin-key", ODOO_ADMIN_KEY])?;
+        let (hide, secrets) = (settings.read_after_write_ms.to_string(), Secrets::new());
+        let account = ["--client-id", &secrets.carrier_id, "--client-secret", &secrets.carrier_secret];
+        let ups = [["--read-after-write-ms", &hide].as_slice(), &account].concat();
+        let (carrier, carrier_url) = twin(folder.path(), "ups", &ups)?;
+        let (odoo, odoo_url) = twin(folder.path(), "odoo", &["--bare", "--admin-key", &secrets.odoo_admin_key])?;
         let world = Self {
             carrier: Http::new(&carrier_url, None),
-            odoo: Http::new(&odoo_url, Some(ODOO_ADMIN_KEY)),
+            odoo: Http::new(&odoo_url, Some(&secrets.odoo_admin_key)),
+            secrets,
             port: free_port()?,
             folder,
             _carrier: carrier,
@@ -79,12 +103,12 @@ impl World {
 
     fn write_config(&self, settings: &Settings, carrier_url: &str, odoo_url: &str) -> Result<()> {
         for (name, value) in [
-            ("admin.token", ADMIN_TOKEN),
-            ("webhook.token", HOOK_TOKEN),
-            ("carrier.id", "twin-client"),
-            ("carrier.secret", "twin-secret"),
-            ("odoo.key", ODOO_ADMIN_KEY),
-            ("odoo-admin.key", ODOO_ADMIN_KEY),
+            ("admin.token", &self.secrets.admin_token),
+            ("webhook.token", &self.secrets.hook_token),
+            ("carrier.id", &self.secrets.carrier_id),
+            ("carrier.secret", &self.secrets.carrier_secret),
+            ("odoo.key", &self.secrets.odoo_admin_key),
+            ("odoo-admin.key", &self.secrets.odoo_admin_key),
         ] {
             std::fs::write(self.file(name), value)?;
         }
@@ -166,11 +190,16 @@ secrets = {{ oauth = {{ client_id = {{ file = "carrier.id" }}, client_secret = {
 
     /// Starts the host and waits until it listens.
     pub fn serve(&self) -> Result<Program> {
+        self.serve_with(&[])
+    }
+
+    /// With more words on its command line.
+    pub fn serve_with(&self, words: &[&str]) -> Result<Program> {
         let ready = self.file("ready.json");
         // Left by a host that was killed.
         let _ = std::fs::remove_file(&ready);
         let mut command = Command::new(binary("wharf")?);
-        command.arg("serve").arg("--config").arg(self.file("wharf.toml")).arg("--ready-file").arg(&ready);
+        command.arg("serve").arg("--config").arg(self.file("wharf.toml")).arg("--ready-file").arg(&ready).args(words);
         let mut host = Program::start(&mut command, &self.file("wharf.log"))?;
         host.wait_for(&ready)?;
         Ok(host)
@@ -178,12 +207,12 @@ secrets = {{ oauth = {{ client_id = {{ file = "carrier.id" }}, client_secret = {
 
     /// The host's API.
     pub fn api(&self) -> Http {
-        Http::new(&format!("http://127.0.0.1:{}", self.port), Some(ADMIN_TOKEN))
+        Http::new(&format!("http://127.0.0.1:{}", self.port), Some(&self.secrets.admin_token))
     }
 
     /// What Odoo posts, once more.
     pub fn knock(&self) -> Result<u16> {
-        let path = format!("/hooks/odoo/{TENANT}/{HOOK_TOKEN}");
+        let path = format!("/hooks/odoo/{TENANT}/{}", self.secrets.hook_token);
         Ok(self.api().ask("POST", &path, Some(&json!({"_model": "sale.order", "_id": 1})))?.0)
     }
 

@@ -3,7 +3,9 @@
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::handler::Handler;
-use axum::middleware::from_fn_with_state;
+use axum::http::{HeaderValue, header};
+use axum::middleware::{from_fn_with_state, map_response};
+use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
 
 use crate::caller::{Perm, admin_only};
@@ -84,7 +86,23 @@ pub fn router(state: ApiState) -> Router {
         .fallback(async || Problem::no_such_resource())
         .method_not_allowed_fallback(async || Problem::wrong_method())
         .layer(DefaultBodyLimit::max(body::LIMIT))
+        .layer(map_response(data_only))
         .with_state(state)
+}
+
+/// What partners and adapters write comes back in answers. A browser that is shown one takes it for data: it guesses no
+/// type, runs nothing, is framed by nobody and keeps no copy.
+async fn data_only(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CACHE_CONTROL, "no-store"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
 }
 
 #[cfg(test)]
@@ -168,5 +186,26 @@ mod tests {
         assert_eq!(answer.header("content-type"), "application/problem+json");
         let answer = house.ask(Method::POST, "/healthz", None, None).await;
         assert_eq!((answer.status, answer.code()), (405, "method-not-allowed"));
+    }
+
+    /// Markup in a name, an error or a path is text in every answer there is.
+    #[tokio::test]
+    async fn j3_markup_stays_text_and_no_answer_is_a_page() {
+        let house = House::new().await;
+        let markup = "<script>alert(1)</script><img src=x onerror=alert(1)>";
+        house.exception_with(markup).await;
+        let listed = house.get("/api/v1/tenants/nordic/exceptions").await;
+        assert_eq!(listed.body["exceptions"][0]["cause"], markup, "whole, and in a text of JSON");
+        let refused = house.post("/api/v1/tenants/nordic/exceptions/x/resolve", &format!("{{\"{markup}\":1}}")).await;
+        assert!(refused.status >= 400);
+        let nowhere = house.get("/%3Cscript%3Ealert(1)%3C/script%3E").await;
+        assert_eq!(nowhere.status, 404);
+        for answer in [listed, refused, nowhere, house.ask(Method::GET, "/healthz", None, None).await] {
+            assert!(["application/json", "application/problem+json"].contains(&answer.header("content-type")));
+            assert_eq!(answer.header("x-content-type-options"), "nosniff");
+            assert_eq!(answer.header("content-security-policy"), "default-src 'none'; frame-ancestors 'none'");
+            assert_eq!(answer.header("cache-control"), "no-store");
+        }
+        wharf_attack::assert_as_written("J3", "text");
     }
 }

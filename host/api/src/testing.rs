@@ -272,13 +272,17 @@ impl House {
 
     /// An open exception of `order/42`.
     pub(crate) async fn exception(&self) -> ExceptionId {
+        self.exception_with("nobody knows").await
+    }
+
+    pub(crate) async fn exception_with(&self, cause: &str) -> ExceptionId {
         let mut tx = self.begin().await;
         let new = NewException {
             code: codes::LABEL_UNKNOWN.to_owned(),
             severity: Severity::Critical,
             object: "order/42/WH/OUT/00007".to_owned(),
             owner_role: "operations".to_owned(),
-            cause: "nobody knows".to_owned(),
+            cause: cause.to_owned(),
             actions: vec!["look-again".to_owned(), "not-bought".to_owned()],
         };
         let key = runner::order_key("42");

@@ -122,6 +122,7 @@ impl House {
                 (attack.code, EffectCertainty::None, false),
                 "{text}"
             );
+            wharf_attack::assert_as_written(&row.to_uppercase(), &fault.code);
             let sent = house.odoo.asked();
             assert!(sent.iter().all(|(call, _)| call.ends_with("/search_read")), "{text} sent {sent:?}");
             tried += 1;

@@ -30,6 +30,7 @@ use crate::install::{Adapter, Bombs};
 use crate::limits::Limits;
 use crate::notes::{Note, What};
 use crate::services::{HostServices, NoServices};
+use crate::turn::{SLICE, Turn};
 use crate::warden::Warden;
 
 /// How to start the sandbox.
@@ -152,7 +153,7 @@ impl Sandbox {
         Ok(Self {
             engine: TickingEngine::new(&limits)?,
             permits: Semaphore::new(limits.concurrent_calls),
-            warden: Warden::new(&limits),
+            warden: Warden::new(&limits, config.threads),
             limits,
             cache,
             compiler: config.compiler,
@@ -190,7 +191,7 @@ impl Sandbox {
     pub(crate) async fn try_out(&self, adapter: &Adapter) -> Result<(), Fault> {
         let wall_ms = self.limits.wall_ms.min(START_WALL_MS);
         let limits = Limits { cpu_ms: self.limits.start_ms, wall_ms, ..(*self.limits).clone() };
-        let state = CallState::new(CallEnv::nothing(), 0, Arc::new(limits));
+        let state = CallState::new(CallEnv::nothing(), 0, Arc::new(limits), Turn::alone());
         self.run(adapter, state, |_, _| Box::pin(async { Ok(()) })).await.0
     }
 
@@ -209,7 +210,8 @@ impl Sandbox {
         let Some(_turn) = self.warden.turn(&tenant).await else {
             return (Err(stopped()), Trail::empty());
         };
-        let state = CallState::new(env, adapter.manifest.kv_bytes, Arc::clone(&self.limits));
+        let state =
+            CallState::new(env, adapter.manifest.kv_bytes, Arc::clone(&self.limits), self.warden.place(&tenant));
         let (result, trail) = self.run(adapter, state, enter).await;
         self.warden.used(&tenant, trail.cpu_ms);
         let trap = result.as_ref().err().filter(|fault| fault.code.starts_with("trap."));
@@ -289,6 +291,8 @@ impl Guest {
         F: for<'a> FnOnce(&'a mut Store<CallState>, &'a Instance) -> Entry<'a, R> + Send + 'static,
     {
         let wall = Duration::from_millis(state.limits().wall_ms);
+        let turn = state.turn.clone();
+        turn.take().await;
         let mut store = self.store(state);
         let pre = &self.pre;
         let run = async {
@@ -300,6 +304,7 @@ impl Guest {
             Ok(Err(error)) => Err(Ended::Error(error)),
             Err(_) => Err(Ended::WallClock),
         };
+        turn.leave();
         let state = store.into_data();
         let result = ended.map_err(|e| classify(&self.name, &e, &state, state.effect_so_far()));
         if let Err(fault) = &result {
@@ -327,6 +332,9 @@ impl Guest {
                 state.exceeded = Some(Exceeded::Cpu);
                 return Err(wasmtime::Error::msg("processor budget used up"));
             }
+            if state.cpu_ticks.is_multiple_of(SLICE) {
+                return Ok(UpdateDeadline::YieldCustom(1, Box::pin(state.turn.clone().pass())));
+            }
             Ok(UpdateDeadline::Yield(1))
         });
         store
@@ -352,7 +360,7 @@ mod tests {
         let empty = Component::from_binary(sandbox.engine.get(), &wasm_encoder::Component::new().finish());
         let pre = linker.instantiate_pre(&empty.expect("component")).expect("linked");
         let guest = Guest { engine: sandbox.engine.get().clone(), pre, name: "t".to_owned() };
-        let store = guest.store(CallState::new(CallEnv::nothing(), 0, Arc::new(limits)));
+        let store = guest.store(CallState::new(CallEnv::nothing(), 0, Arc::new(limits), Turn::alone()));
         assert_eq!(store.hostcall_fuel(), EgressConfig::default().max_response_bytes);
         assert_eq!(store.max_component_handles(), 1_000);
         assert_eq!(store.data().limits().memory_bytes, 64 << 20);

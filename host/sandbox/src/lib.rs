@@ -14,6 +14,7 @@ mod folder;
 mod guest;
 pub mod inspect;
 mod install;
+mod kv;
 pub mod limits;
 pub mod manifest;
 mod notes;
@@ -22,6 +23,7 @@ pub mod prescan;
 mod records;
 pub mod roles;
 mod services;
+mod turn;
 mod warden;
 
 pub use call::{Sandbox, SandboxConfig};

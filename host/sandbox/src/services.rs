@@ -2,22 +2,22 @@
 //! same trait over a socket.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::runtime::Handle;
 use tracing::Instrument as _;
-use wharf_domain::ctx::{Actor, CallCtx};
+use wharf_domain::ctx::CallCtx;
 use wharf_domain::fault::{Blame, Fault, FaultKind};
 use wharf_domain::grant::Capabilities;
-use wharf_domain::ids::{ConnectionId, TenantId};
+use wharf_domain::ids::TenantId;
 use wharf_domain::port::records::{Answer, Ask, Records, Used};
 use wharf_domain::time::{Clock, Timestamp};
 use wharf_egress::{Egress, Grant, Ledger, Request, Response, Steps};
-use wharf_store::kv::{self, KvKey};
-use wharf_store::{Db, StoreError};
+use wharf_store::Db;
 
 use crate::folder::{FolderAnswer, FolderAsk, FolderScope, Folders, Rules};
+use crate::kv::Kv;
 use crate::notes::{Note, Notes};
 use crate::records;
 
@@ -124,12 +124,6 @@ pub struct LocalServices {
     notes: Arc<Notes>,
 }
 
-enum Kv {
-    Durable(Db),
-    /// Offline calls: nothing outlives the process.
-    Memory(Mutex<BTreeMap<String, Vec<u8>>>),
-}
-
 impl LocalServices {
     /// Must be called on the host's runtime.
     pub fn durable(egress: Egress, clock: Arc<dyn Clock>, db: Db) -> Self {
@@ -150,7 +144,19 @@ impl LocalServices {
     /// Must be called on the host's runtime.
     pub fn offline(egress: Egress, clock: Arc<dyn Clock>) -> Self {
         let (runtime, notes) = (Handle::current(), Notes::new(None));
-        Self { egress, clock, runtime, kv: Kv::Memory(Mutex::default()), odoos: BTreeMap::new(), folders: None, notes }
+        Self { egress, clock, runtime, kv: Kv::Memory(Arc::default()), odoos: BTreeMap::new(), folders: None, notes }
+    }
+
+    /// Does it on the host's runtime and waits: neither sockets nor the database wait for guests.
+    async fn here<T: Send + 'static>(
+        &self,
+        code: &'static str,
+        work: impl Future<Output = Result<T, Fault>> + Send + 'static,
+    ) -> Result<T, Fault> {
+        self.runtime.spawn(work.instrument(tracing::Span::current())).await.unwrap_or_else(|e| {
+            let message = format!("the host's part of the call ended: {e}");
+            Err(Fault::new(FaultKind::Transient, code, message, Blame::Host))
+        })
     }
 
     /// How often adapters were refused something or ended badly, by counter and label, since the start.
@@ -190,54 +196,18 @@ impl HostServices for LocalServices {
     }
 
     async fn kv_get(&self, at: &KvScope, key: &str) -> Result<Option<Vec<u8>>, Fault> {
-        match &self.kv {
-            Kv::Durable(db) => kv::get(db, &durable_key(at, key)?).await.map_err(|e| kv_fault(&e)),
-            Kv::Memory(map) => Ok(map.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()),
-        }
+        let (kv, at, key) = (self.kv.clone(), at.clone(), key.to_owned());
+        self.here("kv.task", async move { kv.get(&at, &key).await }).await
     }
 
     async fn kv_set(&self, at: &KvScope, key: &str, value: &[u8], ttl_ms: Option<u64>) -> Result<(), Fault> {
-        match &self.kv {
-            Kv::Durable(db) => {
-                let at_key = durable_key(at, key)?;
-                let expires = ttl_ms.map(|ms| db.now().plus(i64::try_from(ms).unwrap_or(i64::MAX)));
-                let write = async {
-                    let mut tx = db.begin().await?;
-                    kv::set(&mut tx, &actor(at), &at_key, value, expires, at.quota).await?;
-                    tx.commit().await
-                };
-                write.await.map_err(|e| kv_fault(&e))
-            }
-            Kv::Memory(map) => {
-                let mut map = map.lock().unwrap_or_else(PoisonError::into_inner);
-                let others: usize = map.iter().filter(|(k, _)| *k != key).map(|(k, v)| k.len() + v.len()).sum();
-                let wanted = (others + key.len() + value.len()) as u64;
-                if wanted > at.quota {
-                    let connection = at.connection.clone();
-                    return Err(kv_fault(&StoreError::OverQuota { connection, wanted, quota: at.quota }));
-                }
-                map.insert(key.to_owned(), value.to_vec());
-                Ok(())
-            }
-        }
+        let (kv, at, key, value) = (self.kv.clone(), at.clone(), key.to_owned(), value.to_owned());
+        self.here("kv.task", async move { kv.set(&at, &key, &value, ttl_ms).await }).await
     }
 
     async fn kv_delete(&self, at: &KvScope, key: &str) -> Result<(), Fault> {
-        match &self.kv {
-            Kv::Durable(db) => {
-                let at_key = durable_key(at, key)?;
-                let write = async {
-                    let mut tx = db.begin().await?;
-                    kv::delete(&mut tx, &actor(at), &at_key).await?;
-                    tx.commit().await
-                };
-                write.await.map_err(|e| kv_fault(&e))
-            }
-            Kv::Memory(map) => {
-                map.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
-                Ok(())
-            }
-        }
+        let (kv, at, key) = (self.kv.clone(), at.clone(), key.to_owned());
+        self.here("kv.task", async move { kv.delete(&at, &key).await }).await
     }
 
     async fn folder(&self, at: &FolderScope, ask: FolderAsk) -> Result<FolderAnswer, Fault> {
@@ -246,12 +216,7 @@ impl HostServices for LocalServices {
             return Err(Fault::new(FaultKind::Unsupported, "files.offline", text, Blame::Operator));
         };
         let at = at.clone();
-        let work = async move { folders.run(&at, ask).await };
-        let task = self.runtime.spawn(work.instrument(tracing::Span::current()));
-        task.await.unwrap_or_else(|e| {
-            let message = format!("the work on a folder ended: {e}");
-            Err(Fault::new(FaultKind::Transient, "files.task", message, Blame::Host))
-        })
+        self.here("files.task", async move { folders.run(&at, ask).await }).await
     }
 
     fn ledger(&self) -> Option<&Ledger> {
@@ -263,24 +228,13 @@ impl HostServices for LocalServices {
     }
 
     async fn note(&self, note: Note) {
-        self.notes.note(note, self.clock.now()).await;
-    }
-}
-
-fn actor(at: &KvScope) -> Actor {
-    Actor::Host(format!("adapter/{}", at.connection))
-}
-
-fn durable_key(at: &KvScope, key: &str) -> Result<KvKey, Fault> {
-    let connection = ConnectionId::parse(at.connection.clone())
-        .map_err(|e| Fault::new(FaultKind::InvalidInput, "kv.connection", e.to_string(), Blame::Operator))?;
-    Ok(KvKey { tenant: at.tenant.clone(), connection, key: key.to_owned() })
-}
-
-fn kv_fault(error: &StoreError) -> Fault {
-    match error {
-        StoreError::OverQuota { .. } => Fault::new(FaultKind::Forbidden, "kv.quota", error.to_string(), Blame::Guest),
-        _ => Fault::new(FaultKind::Transient, "kv.store", error.to_string(), Blame::Host),
+        let (notes, now) = (Arc::clone(&self.notes), self.clock.now());
+        let noted = async move {
+            notes.note(note, now).await;
+            Ok(())
+        };
+        // Written down even when the guest is ended meanwhile.
+        let _done = self.here("notes.task", noted).await;
     }
 }
 

@@ -13,6 +13,7 @@ use wharf_domain::quarantine::{Leave, Strikes};
 use wharf_domain::time::Timestamp;
 
 use crate::limits::Limits;
+use crate::turn::Turn;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -24,12 +25,15 @@ pub(crate) struct Warden {
     tenants: Mutex<BTreeMap<TenantId, Share>>,
     strikes: Mutex<HashMap<Who, Strikes>>,
     calls: usize,
+    places: usize,
     cpu_ms: u64,
 }
 
 /// What one tenant uses.
 struct Share {
     calls: Arc<Semaphore>,
+    /// Guests of it that compute at once.
+    places: Arc<Semaphore>,
     minute: Instant,
     used_ms: u64,
     /// Milliseconds its calls have waited for the next minute, in all.
@@ -37,11 +41,13 @@ struct Share {
 }
 
 impl Warden {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    /// `threads`: those that guests run on.
+    pub(crate) fn new(limits: &Limits, threads: usize) -> Self {
         Self {
             tenants: Mutex::default(),
             strikes: Mutex::default(),
             calls: limits.tenant_calls.max(1),
+            places: threads.max(1),
             cpu_ms: limits.tenant_cpu_ms_per_minute.max(1),
         }
     }
@@ -55,6 +61,11 @@ impl Warden {
             tokio::time::sleep(wait).await;
         }
         Some(permit)
+    }
+
+    /// A place among the tenant's guests that compute, to be waited for.
+    pub(crate) fn place(&self, tenant: &TenantId) -> Turn {
+        Turn::among(self.share(tenant, |share| Arc::clone(&share.places)))
     }
 
     /// A call has used so much processor time.
@@ -90,6 +101,7 @@ impl Warden {
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         let share = tenants.entry(tenant.clone()).or_insert_with(|| Share {
             calls: Arc::new(Semaphore::new(self.calls)),
+            places: Arc::new(Semaphore::new(self.places)),
             minute: Instant::now(),
             used_ms: 0,
             throttled_ms: 0,
@@ -130,7 +142,8 @@ mod tests {
     fn b9_a_tenant_that_used_its_processor_time_waits_for_the_next_minute() {
         let began = Instant::now();
         let calls = Arc::new(Semaphore::new(1));
-        let mut share = Share { calls, minute: began, used_ms: 0, throttled_ms: 0 };
+        let places = Arc::clone(&calls);
+        let mut share = Share { calls, places, minute: began, used_ms: 0, throttled_ms: 0 };
         let after = |seconds| began + Duration::from_secs(seconds);
         assert_eq!(share.wait(100, after(10)), None);
         share.used_ms += 100;
@@ -143,7 +156,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_tenant_gets_no_more_than_its_share_of_calls() {
-        let warden = Warden::new(&Limits { tenant_calls: 2, ..Limits::default() });
+        let warden = Warden::new(&Limits { tenant_calls: 2, ..Limits::default() }, 1);
         let held = [warden.turn(&tenant("a")).await, warden.turn(&tenant("a")).await];
         assert!(held.iter().all(Option::is_some));
         let share = |name: &str| warden.share(&tenant(name), |share| share.calls.available_permits());

@@ -119,6 +119,7 @@ mod tests {
     use std::sync::atomic::{AtomicI64, Ordering};
 
     use serde_json::json;
+    use wharf_domain::account::{Account, Ask, Decision, Limits, Outcome};
     use wharf_domain::ctx::Actor;
     use wharf_domain::ids::TenantId;
     use wharf_store::Db;
@@ -235,6 +236,37 @@ mod tests {
             assert_eq!(due, ["leased", "timer"], "{jump}: the timer fires when it should");
             machine.jump(-jump);
             assert_eq!(claim(&db, "fourth").await, Vec::<String>::new(), "{jump}: and only once");
+        }
+    }
+
+    /// The clock is set an hour forward, or back, and nobody gets more requests from a partner for it.
+    #[tokio::test]
+    async fn i10_a_jump_of_the_clock_gives_nobody_more_requests() {
+        let limits: Limits = serde_json::from_str(r#"{"buckets":[{"requests":2,"per_seconds":10}]}"#).expect("limits");
+        for jump in JUMPS {
+            let (folder, machine) = (tempfile::tempdir().expect("folder"), Moved::at(START));
+            let (_db, clock) = open(folder.path(), &machine).await;
+            let mut account = Account::default();
+            let mut asks = || {
+                let now = clock.now();
+                let ask = Ask { urgent: false, promised: None, over_by: now.plus(1_000), roll: 0 };
+                match account.ask(&limits, &ask, now) {
+                    Decision::Go(permit) => {
+                        account.report(permit, Outcome::Answered, now, 0);
+                        true
+                    }
+                    Decision::Wait { .. } => false,
+                }
+            };
+            assert!(asks() && asks() && !asks(), "two in ten seconds");
+            machine.jump(jump);
+            machine.pass(1_000);
+            assert!(!asks(), "{jump}");
+            machine.jump(-jump);
+            machine.pass(1_000);
+            assert!(!asks(), "{jump}: and back");
+            machine.pass(20 * MINUTE);
+            assert!(asks(), "{jump}: when the time has passed");
         }
     }
 

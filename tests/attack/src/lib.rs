@@ -33,6 +33,12 @@ pub struct Row {
     pub ends: String,
     /// Codes of which a test must see one; empty while nothing is written down.
     pub expect: Vec<String>,
+    /// The counter that grows when a guest tries it, e.g. `denials_total`.
+    #[serde(default)]
+    pub counter: Option<String>,
+    /// What the audit says of it, e.g. `adapter.denied`.
+    #[serde(default)]
+    pub audit: Option<String>,
 }
 
 /// The corpus of this source tree.
@@ -53,13 +59,19 @@ impl Corpus {
         let mut out = String::new();
         for group in &self.group {
             out.push_str(&format!(
-                "\n### {}. {}\n\n| | tries | ends | code |\n|---|---|---|---|\n",
+                "\n### {}. {}\n\n| | tries | ends | code | counted, in the audit |\n|---|---|---|---|---|\n",
                 group.id, group.name
             ));
             for row in self.row.iter().filter(|row| row.id.starts_with(&group.id)) {
                 let codes: Vec<String> = row.expect.iter().map(|code| format!("`{code}`")).collect();
                 let (tries, ends) = (cell(&row.tries), cell(&row.ends));
-                out.push_str(&format!("| {} | {tries} | {ends} | {} |\n", row.id, codes.join(", ")));
+                let shown: Vec<String> = row.counter.iter().chain(&row.audit).map(|name| format!("`{name}`")).collect();
+                out.push_str(&format!(
+                    "| {} | {tries} | {ends} | {} | {} |\n",
+                    row.id,
+                    codes.join(", "),
+                    shown.join(", ")
+                ));
             }
         }
         out

@@ -1,12 +1,13 @@
 //! What every row is tried in: a sandbox with small budgets, a database, tenants, and a partner that never answers.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
+use wharf_attack::{assert_as_written, corpus};
 use wharf_domain::ctx::{CallCtx, Environment};
 use wharf_domain::fault::Fault;
 use wharf_domain::ids::{IdSource, TenantId};
@@ -62,7 +63,7 @@ pub(super) struct Arena {
     pub(super) services: Arc<LocalServices>,
     pub(super) clock: Arc<ManualClock>,
     pub(super) db: Db,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Arena {
@@ -71,15 +72,24 @@ impl Arena {
     }
 
     pub(super) async fn compiling(limits: Limits, compiler: Option<Compiler>) -> Self {
+        Self::with(limits, compiler, Arc::new(Silent)).await
+    }
+
+    /// In front of another partner.
+    pub(super) async fn before(limits: Limits, wire: Arc<dyn Wire>) -> Self {
+        Self::with(limits, None, wire).await
+    }
+
+    async fn with(limits: Limits, compiler: Option<Compiler>, wire: Arc<dyn Wire>) -> Self {
         let folder = tempfile::tempdir().expect("folder");
         let clock = Arc::new(ManualClock::at(NOW));
         let db = Db::open(&folder.path().join("wharf.db"), clock.clone(), Arc::new(Ids(AtomicU64::new(1)))).await;
         let db = db.expect("database");
         db.migrate().await.expect("schema");
-        let egress = Egress::new(Some(db.clone()), clock.clone(), EgressConfig::default(), Arc::new(Silent));
+        let egress = Egress::new(Some(db.clone()), clock.clone(), EgressConfig::default(), wire);
         let services = Arc::new(LocalServices::durable(egress, clock.clone() as Arc<dyn Clock>, db.clone()));
         let config = SandboxConfig { limits, cache_dir: None, threads: 2, compiler };
-        Self { sandbox: Arc::new(Sandbox::new(config).expect("sandbox")), services, clock, db, _folder: folder }
+        Self { sandbox: Arc::new(Sandbox::new(config).expect("sandbox")), services, clock, db, folder }
     }
 
     pub(super) async fn load(&self, bytes: Vec<u8>) -> Result<Arc<Adapter>, LoadError> {
@@ -95,7 +105,12 @@ impl Arena {
     }
 
     pub(super) fn connect(&self, adapter: &Arc<Adapter>, of: &str, connection: &str) -> Connection {
-        let grant = Grant {
+        self.connect_with(adapter, self.grant(adapter, of, connection))
+    }
+
+    /// What a manifest asks for, at the partner.
+    pub(super) fn grant(&self, adapter: &Adapter, of: &str, connection: &str) -> Grant {
+        Grant {
             tenant: tenant(of),
             connection: connection.to_owned(),
             adapter_digest: Some(adapter.digest.clone()),
@@ -105,7 +120,10 @@ impl Arena {
             config: BTreeMap::new(),
             limits: wharf_egress::Limits::default(),
             terms: None,
-        };
+        }
+    }
+
+    pub(super) fn connect_with(&self, adapter: &Arc<Adapter>, grant: Grant) -> Connection {
         let settings = Settings {
             environment: Environment::Test,
             endpoint: String::new(),
@@ -127,6 +145,25 @@ impl Arena {
         Rogue { connection: self.connect(&adapter, of, "rogue"), tenant: tenant(of) }
     }
 
+    /// A row ended with its code, was counted, and the audit of `of`'s connection says so.
+    pub(super) async fn as_written(&self, id: &str, code: &str, of: &str, connection: &str) {
+        assert_as_written(id, code);
+        let row = corpus().row(id).expect("the row");
+        if let Some(counter) = &row.counter {
+            let counts = self.services.counts();
+            assert!(counts.keys().any(|(name, _)| name == counter), "{id}: `{counter}` is not among {counts:?}");
+        }
+        if let Some(action) = &row.audit {
+            let rows = self.audit(of, connection).await;
+            assert!(rows.iter().any(|row| row.action == *action), "{id}: no `{action}` in {rows:?}");
+        }
+    }
+
+    /// Where the database is.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// How often the counter was hit, under that label.
     pub(super) fn count(&self, counter: &str, label: &str) -> u64 {
         let counts = self.services.counts();
@@ -145,7 +182,7 @@ impl Arena {
     }
 }
 
-const MANIFEST: &str = r#"
+pub(super) const MANIFEST: &str = r#"
 name = "rogue"
 version = "0.1.0"
 description = "test"
@@ -158,9 +195,10 @@ path = "/"
 reason = "test"
 "#;
 
+#[derive(Clone)]
 pub(super) struct Rogue {
     pub(super) connection: Connection,
-    tenant: TenantId,
+    pub(super) tenant: TenantId,
 }
 
 impl Rogue {

@@ -24,19 +24,23 @@ async fn refused(id: &str, bytes: Vec<u8>) -> String {
     text
 }
 
-#[tokio::test]
-async fn a1_a_component_that_instantiates_others_twice_and_twice_again() {
+/// 1.6 kB without its manifest, and eight million instances.
+pub(super) fn laughing() -> Vec<u8> {
     let mut laughing = "(core module $m) (core instance (instantiate $m))".to_owned();
     for _ in 0..23 {
         laughing = format!("(component $c {laughing}) (instance (instantiate $c)) (instance (instantiate $c))");
     }
-    let bytes = component(&format!("(component {laughing})"));
-    assert!(bytes.len() < 2_500, "{} bytes", bytes.len());
-    refused("A1", bytes).await;
+    component(&format!("(component {laughing})"))
+}
+
+#[tokio::test]
+async fn a1_a_component_that_instantiates_others_twice_and_twice_again() {
+    assert!(laughing().len() < 2_500, "{} bytes", laughing().len());
+    refused("A1", laughing()).await;
 }
 
 /// A module that is nothing but work for a compiler: one function of `thousands` of additions, so many times over.
-fn heavy(functions: usize, thousands: usize) -> Vec<u8> {
+pub(super) fn heavy(functions: usize, thousands: usize) -> Vec<u8> {
     use wasm_encoder::*;
     let (mut types, mut funcs, mut code) = (TypeSection::new(), FunctionSection::new(), CodeSection::new());
     types.ty().function([ValType::I64], [ValType::I64]);
@@ -187,6 +191,43 @@ async fn a10_forged_sections_decide_nothing() {
     let mut twice = guest::adapter("trap");
     section(manifest::SECTION, b"{}".to_vec(), &mut twice);
     assert_as_written("A10", &arena.refusal(twice).await.0);
+}
+
+#[tokio::test]
+async fn a11_what_is_installed_is_all_there_is() {
+    for import in ["component", "core module"] {
+        let text = refused("A11", component(&format!("(component (import \"other\" ({import})))"))).await;
+        assert!(text.contains("`other`"), "{import}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a12_a_manifest_says_nothing_that_is_not_understood() {
+    use wasm_encoder::ComponentSection;
+    let good = "name = \"a\"\nversion = \"1.0.0\"\ndescription = \"d\"\npublisher = \"p\"\nlicence = \"Apache-2.0\"\n";
+    for (more, named) in [
+        ("kv_byte = 1", "kv_byte"),
+        ("kv_bytes = -1", "kv_bytes"),
+        ("kv_bytes = 1\nkv_bytes = 2", "kv_bytes"),
+        ("[[routes]]\nmethod = \"GET\"\npath = \"/\"\nreason = \"r\"\nclas = \"read\"", "clas"),
+        ("[[routes]]\nmethod = \"get\"\npath = \"/\"\nreason = \"r\"", "method"),
+        ("[secrets.key]\ntype = \"magic\"", "magic"),
+    ] {
+        let error = manifest::from_toml("test", &format!("{good}{more}\n")).expect_err(named);
+        assert!(error.to_string().contains(named), "{more}: {error}");
+    }
+    // And none of it gets past the gate by not having been made by our tool.
+    let plain = serde_json::to_string(&guest::plain_manifest("a")).expect("JSON");
+    for section in [
+        plain.replacen('{', "{\"sudo\":true,", 1),
+        plain.replacen("\"kv_bytes\":0", "\"kv_bytes\":-1", 1),
+        plain[1..].to_owned(),
+    ] {
+        let mut bytes = manifest::without(&guest::adapter("trap")).expect("a component");
+        wasm_encoder::CustomSection { name: manifest::SECTION.into(), data: section.into_bytes().into() }
+            .append_to_component(&mut bytes);
+        refused("A12", bytes).await;
+    }
 }
 
 /// Bits flipped, pieces cut out, doubled and swapped: whatever comes of it is an answer and never a panic.

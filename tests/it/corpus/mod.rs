@@ -3,6 +3,11 @@
 
 mod arena;
 mod border;
+mod canaries;
+mod claims;
+mod echo;
 mod install;
+mod neighbours;
+mod requests;
 mod state;
 mod usage;

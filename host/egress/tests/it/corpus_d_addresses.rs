@@ -11,7 +11,7 @@ const NOWHERE: &str = "3fff:ffff::1";
 
 #[tokio::test]
 async fn p12_d6_the_machine_itself_is_out_of_reach() {
-    let siege = Siege::new().await;
+    let siege = Siege::of("D6").await;
     for (spelling, rule) in [
         ("127.0.0.1", "address-loopback"),
         ("127.255.255.254", "address-loopback"),
@@ -37,7 +37,7 @@ async fn p12_d6_the_machine_itself_is_out_of_reach() {
 
 #[tokio::test]
 async fn p12_d7_an_address_is_the_same_in_every_spelling() {
-    let siege = Siege::new().await;
+    let siege = Siege::of("D7").await;
     for spelling in [
         "127.1",
         "127.0.1",
@@ -65,7 +65,7 @@ async fn p12_d7_an_address_is_the_same_in_every_spelling() {
 
 #[tokio::test]
 async fn p12_d8_private_networks_need_the_operators_word() {
-    let siege = Siege::new().await;
+    let siege = Siege::of("D8").await;
     for (spelling, rule) in [
         ("10.0.0.1", "address-private"),
         ("172.16.5.5", "address-private"),
@@ -94,7 +94,7 @@ async fn p12_d8_private_networks_need_the_operators_word() {
 
 #[tokio::test]
 async fn p12_d9_no_word_opens_the_metadata_of_a_cloud() {
-    let siege = Siege::new().await;
+    let siege = Siege::of("D9").await;
     for spelling in [
         "169.254.169.254",
         "0xA9FEA9FE",
@@ -122,7 +122,7 @@ async fn p12_d9_no_word_opens_the_metadata_of_a_cloud() {
 
 #[tokio::test]
 async fn p12_d10_no_ipv4_address_hides_in_an_ipv6_one() {
-    let siege = Siege::new().await;
+    let siege = Siege::of("D10").await;
     for ip in [
         "::ffff:10.0.0.1",
         "::ffff:127.0.0.1",
@@ -143,7 +143,7 @@ async fn p12_d10_no_ipv4_address_hides_in_an_ipv6_one() {
 
 #[tokio::test]
 async fn p12_d11_what_is_nobodys_address_is_not_dialled() {
-    let siege = Siege::new().await;
+    let siege = Siege::of("D11").await;
     for ip in
         ["224.0.0.1", "239.1.1.1", "255.255.255.255", "192.0.2.1", "203.0.113.7", "240.0.0.1", "0.1.2.3"].into_iter()
     {
@@ -159,7 +159,7 @@ async fn p12_d11_what_is_nobodys_address_is_not_dialled() {
 
 #[tokio::test]
 async fn p12_d12_one_bad_answer_spoils_a_name() {
-    let siege = Siege::new().await;
+    let siege = Siege::of("D12").await;
     let granted = siege.grant("api.carrier.test", false);
     for answers in [[NOWHERE, "127.0.0.1"], ["127.0.0.1", NOWHERE], [NOWHERE, "::1"], [NOWHERE, "10.0.0.1"]] {
         siege.names.say(vec![ips(&answers)]);
@@ -173,7 +173,7 @@ async fn p12_d12_one_bad_answer_spoils_a_name() {
 
 #[tokio::test]
 async fn p12_d13_a_name_is_looked_up_once_and_what_was_checked_is_dialled() {
-    let siege = Siege::with(|_| short()).await;
+    let siege = Siege::with("D13", |_| short()).await;
     let port = siege.sink.port;
     let partner = Partner::at(&format!("127.0.0.2:{port}"), |_| answer(200, "{}")).await;
     // The good address first, the inside from then on.
@@ -195,7 +195,7 @@ async fn p12_d13_a_name_is_looked_up_once_and_what_was_checked_is_dialled() {
 
 #[tokio::test]
 async fn p12_d15_aliases_many_answers_and_silence_lead_nowhere() {
-    let siege = Siege::with(|_| short()).await;
+    let siege = Siege::with("D15", |_| short()).await;
     let inside = Record::Ip("127.0.0.1".parse().expect("ip"));
     siege.names.say(vec![Some(vec![Record::Alias("intranet.corp.internal"), inside])]);
     let shut = siege.grant("api.carrier.test", false);

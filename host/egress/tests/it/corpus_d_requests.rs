@@ -14,7 +14,7 @@ use crate::siege::Siege;
 
 #[tokio::test]
 async fn p12_d14_a_redirect_is_an_answer_and_nobody_follows_it() {
-    let siege = Siege::new().await;
+    let siege = Siege::of("D14").await;
     for (status, location) in [
         (301, format!("http://127.0.0.1:{}/get/1", siege.sink.port)),
         (302, format!("http://[::1]:{}/get/1", siege.sink.port)),
@@ -41,7 +41,7 @@ async fn p12_d14_a_redirect_is_an_answer_and_nobody_follows_it() {
 
 #[tokio::test]
 async fn p12_d16_the_hosts_headers_are_not_the_guests() {
-    let siege = Siege::new().await;
+    let siege = Siege::of("D16").await;
     let granted = siege.grant("carrier.test", true);
     for name in [
         "Host",
@@ -88,7 +88,7 @@ async fn p12_d16_the_hosts_headers_are_not_the_guests() {
 
 #[tokio::test]
 async fn p12_d17_no_line_break_makes_two_requests_of_one() {
-    let siege = Siege::new().await;
+    let siege = Siege::of("D17").await;
     let granted = siege.grant("carrier.test", true);
     for bad in ["a\r\nx: y", "a\nx: y", "a\rb", "a\0b"] {
         for headers in [vec![("x-a".to_owned(), bad.to_owned())], vec![(bad.to_owned(), "v".to_owned())]] {
@@ -112,7 +112,7 @@ async fn p12_d17_no_line_break_makes_two_requests_of_one() {
 
 #[tokio::test]
 async fn p12_d18_a_body_is_as_long_as_the_host_says() {
-    let (siege, partner) = (Siege::new().await, Partner::plays(vec![answer(200, "{}")]).await);
+    let (siege, partner) = (Siege::of("D18").await, Partner::plays(vec![answer(200, "{}")]).await);
     let (granted, inner) = (grant(&partner.url), "GET /get/smuggled HTTP/1.1\r\nhost: inside\r\n\r\n");
     for body in [format!("0\r\n\r\n{inner}"), inner.to_owned(), String::new()] {
         siege.send(&granted, post(&granted, "/rate", &body)).await.expect("sent");
@@ -135,7 +135,7 @@ async fn p12_d18_a_body_is_as_long_as_the_host_says() {
 
 #[tokio::test]
 async fn p12_d20_a_call_makes_fifty_requests_and_an_account_six_at_once() {
-    let (siege, partner) = (Siege::new().await, Partner::plays(vec![answer(200, "{}")]).await);
+    let (siege, partner) = (Siege::of("D20").await, Partner::plays(vec![answer(200, "{}")]).await);
     let (granted, ctx, mut steps) = (grant(&partner.url), siege.house.ctx(&siege.job), Steps::default());
     for _ in 0..50 {
         siege.house.door.send(&granted, &ctx, &mut steps, get(&granted, "/get/1")).await.expect("within");

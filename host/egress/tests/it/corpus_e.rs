@@ -28,7 +28,7 @@ fn ok(headers: &str, body: &[u8]) -> Act {
 
 #[tokio::test]
 async fn e1_what_is_small_on_the_wire_and_large_behind_it_is_refused() {
-    let siege = Siege::new().await;
+    let siege = Siege::of("E1").await;
     let bomb = gzip(&vec![0; 16 << 20]);
     assert!(bomb.len() < 100_000);
     let noise: Vec<u8> = (0..2_200_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
@@ -81,7 +81,7 @@ async fn e2_a_slow_partner_is_left() {
         ("a body in drops", rate, Act::Drip, "timeout-rate"),
         ("a body in drops, fast enough", total, Act::Drip, "timeout"),
     ] {
-        let siege = Siege::with(|_| config).await;
+        let siege = Siege::with("E2", |_| config).await;
         let (read, _) = siege.suffers(act).await;
         assert_eq!((read.code, read.kind), (format!("egress.{rule}"), FaultKind::Transient), "{name}");
         siege.held().await;
@@ -93,7 +93,7 @@ async fn e2_a_slow_partner_is_left() {
 
 #[tokio::test]
 async fn e3_an_endless_answer_ends() {
-    let siege = Siege::with(|_| EgressConfig { max_response_bytes: 200_000, ..EgressConfig::default() }).await;
+    let siege = Siege::with("E3", |_| EgressConfig { max_response_bytes: 200_000, ..EgressConfig::default() }).await;
     let chunked = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
     let extension = format!("1;{}\r\nx\r\n", "e".repeat(4_000)).into_bytes();
     let settings = [b"\x00\x00\x00\x04\x00\x00\x00\x00\x00".as_slice(); 4].concat();
@@ -127,7 +127,7 @@ async fn e3_an_endless_answer_ends() {
     }
     siege.held().await;
     // Of this one nothing is ever read: only its time ends it.
-    let siege = Siege::with(|_| EgressConfig { rate_grace_ms: 300, ..EgressConfig::default() }).await;
+    let siege = Siege::with("E3", |_| EgressConfig { rate_grace_ms: 300, ..EgressConfig::default() }).await;
     let act = Act::Endless([chunked.as_slice(), b"0"].concat(), vec![b'0'; 64]);
     assert_eq!(siege.suffers(act).await.0.code, "egress.timeout-rate");
     siege.held().await;
@@ -135,7 +135,7 @@ async fn e3_an_endless_answer_ends() {
 
 #[tokio::test]
 async fn e4_a_large_head_and_a_lying_length_are_no_answer() {
-    let siege = Siege::new().await;
+    let siege = Siege::of("E4").await;
     let many = format!("HTTP/1.1 200 OK\r\n{}content-length: 0\r\n\r\n", "a: b\r\n".repeat(10_000));
     let long = format!("HTTP/1.1 200 OK\r\na: {}\r\ncontent-length: 0\r\n\r\n", "b".repeat(1 << 20));
     let raw = |text: &str| Act::Raw(text.as_bytes().to_vec());
@@ -160,7 +160,7 @@ async fn e4_a_large_head_and_a_lying_length_are_no_answer() {
 
 #[tokio::test]
 async fn e6_markup_is_bytes_that_nobody_expands() {
-    let siege = Siege::new().await;
+    let siege = Siege::of("E6").await;
     let laughs = "<?xml version=\"1.0\"?><!DOCTYPE l [<!ENTITY a \"ha\"><!ENTITY b \"&a;&a;\"><!ENTITY c SYSTEM \"http://127.0.0.1:PORT/\">]><l>&b;&c;</l>"
         .replace("PORT", &siege.sink.port.to_string());
     let attributes = format!("<a {}/>", (0..100_000).map(|n| format!("a{n}=\"\" ")).collect::<String>());
@@ -174,7 +174,7 @@ async fn e6_markup_is_bytes_that_nobody_expands() {
 
 #[tokio::test]
 async fn e7_a_success_that_is_not_what_it_says_proves_nothing() {
-    let siege = Siege::new().await;
+    let siege = Siege::of("E7").await;
     for (name, headers, body, state) in [
         ("an error page", "content-type: text/html\r\n", b"<h1>Bad Gateway</h1>".as_slice(), EffectState::Uncertain),
         ("half a document", "content-type: application/json\r\n", b"{\"label\":\"JVBERi0", EffectState::Uncertain),

@@ -107,9 +107,13 @@ impl House {
 
     /// A new job in the hands of a worker.
     pub(crate) async fn job(&self) -> Job {
+        self.job_of(&tenant()).await
+    }
+
+    pub(crate) async fn job_of(&self, tenant: &TenantId) -> Job {
         let mut tx = self.db.begin().await.expect("begin");
         let lane = format!("lane-{}", tx.ids().next(tx.now()));
-        let job = NewJob::new(tenant(), lane, "test", json!({}));
+        let job = NewJob::new(tenant.clone(), lane, "test", json!({}));
         jobs::enqueue(&mut tx, &Actor::Host("test".to_owned()), &job).await.expect("enqueue");
         tx.commit().await.expect("commit");
         self.claim().await
@@ -128,7 +132,7 @@ impl House {
     /// The context of a job that buys a label.
     pub(crate) fn ctx(&self, job: &Job) -> CallCtx {
         CallCtx {
-            tenant: tenant(),
+            tenant: job.tenant.clone(),
             job: Some(job.id),
             fence: job.fence,
             attempt: job.attempt,

@@ -1,12 +1,13 @@
 //! Routes whose partner honours a key: what goes under the same key, for how long, and what does not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use secrecy::SecretString;
 use serde_json::json;
-use wharf_domain::effect::EffectState;
+use wharf_domain::ctx::CallCtx;
+use wharf_domain::effect::{BusinessKey, EffectState};
 use wharf_domain::fault::{FaultKind, Retry};
-use wharf_domain::ids::Digest;
+use wharf_domain::ids::{Digest, TenantId};
 use wharf_domain::manifest::SecretSlot;
 use wharf_egress::Grant;
 use wharf_egress::ledger::{Standing, Way};
@@ -94,14 +95,41 @@ async fn the_digest_of_the_request_does_not_know_the_key() {
 }
 
 #[tokio::test]
-async fn an_adapter_cannot_make_the_key_itself() {
+async fn i5_an_adapter_cannot_make_the_key_itself() {
     let partner = Partner::plays(vec![answer(201, "{}")]).await;
     let (house, grant) = (House::new().await, grant(&partner.url));
     let job = house.job().await;
     let mut request = post(&grant, "/keyed", "{}");
     request.headers.push(("idempotency-key".to_owned(), "mine".to_owned()));
     let fault = house.send(&grant, &house.ctx(&job), request).await.expect_err("the host's");
-    assert_eq!((fault.code.as_str(), partner.connections()), ("egress.header", 0));
+    wharf_attack::assert_as_written("I5", &fault.code);
+    assert_eq!(partner.connections(), 0);
+}
+
+/// Two accounts at one partner, one order number: nothing a guest says decides what the partner will know it by.
+#[tokio::test]
+async fn i3_i5_one_business_key_in_two_tenants_two_connections_and_two_operations_is_four_keys() {
+    let partner = Partner::plays(vec![answer(201, "{}")]).await;
+    let house = House::new().await;
+    for (of, connection, effect) in [
+        ("nordic", "acme", "label"),
+        ("theirs", "acme", "label"),
+        ("nordic", "beside", "label"),
+        ("nordic", "acme", "list"),
+    ] {
+        let tenant = TenantId::parse(of).expect("tenant");
+        let ctx = house.ctx(&house.job_of(&tenant).await);
+        let business = ctx.business.map(|key| BusinessKey { effect_type: effect.to_owned(), ..key });
+        let mut grant = Grant { tenant, connection: connection.to_owned(), ..grant(&partner.url) };
+        for route in grant.routes.iter_mut().filter(|route| route.effect.is_some()) {
+            route.effect = Some(effect.to_owned());
+        }
+        house.send(&grant, &CallCtx { business, ..ctx }, post(&grant, "/keyed", "{}")).await.expect(effect);
+    }
+    let sent: BTreeSet<_> = keys(&partner).into_iter().collect();
+    assert_eq!((partner.connections(), sent.len()), (4, 4), "{sent:?}");
+    assert!(sent.iter().all(|key| !key.contains("label") && !key.contains("theirs")), "{sent:?}");
+    wharf_attack::assert_as_written("I3", "independent");
 }
 
 #[tokio::test]

@@ -43,7 +43,7 @@ async fn steps_are_told_apart_by_their_place_in_the_call() {
 }
 
 #[tokio::test]
-async fn another_request_under_the_same_step_sends_nothing() {
+async fn i11_another_request_under_the_same_step_sends_nothing() {
     let (house, partner) = (House::new().await, Partner::plays(vec![answer(201, "{}")]).await);
     let (grant, job) = (grant(&partner.url), house.job().await);
     house.send(&grant, &house.ctx(&job), post(&grant, "/once", "{\"a\":1}")).await.expect("first");

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use wharf_attack::assert_as_written;
 use wharf_domain::ctx::CallCtx;
 use wharf_domain::effect::EffectState;
 use wharf_domain::fault::{EffectCertainty, Fault, FaultKind};
@@ -16,6 +17,7 @@ use crate::partner::{Act, Partner};
 use crate::sink::Sink;
 
 pub(crate) struct Siege {
+    row: &'static str,
     pub(crate) house: House,
     pub(crate) names: Names,
     pub(crate) sink: Sink,
@@ -28,17 +30,17 @@ pub(crate) fn short() -> EgressConfig {
 }
 
 impl Siege {
-    pub(crate) async fn new() -> Self {
-        Self::with(|_| EgressConfig::default()).await
+    pub(crate) async fn of(row: &'static str) -> Self {
+        Self::with(row, |_| EgressConfig::default()).await
     }
 
-    pub(crate) async fn with(config: impl FnOnce(&Sink) -> EgressConfig) -> Self {
+    pub(crate) async fn with(row: &'static str, config: impl FnOnce(&Sink) -> EgressConfig) -> Self {
         let (names, sink) = (Names::open().await, Sink::open().await);
         let config = config(&sink);
         let wire = Live::new(&config).expect("wire").resolving(names.stub());
         let house = House::with(config, Some(Arc::new(wire))).await;
         let job = house.job().await;
-        Self { house, names, sink, job }
+        Self { row, house, names, sink, job }
     }
 
     /// A grant for `host` at the port of the sink. `open`: with the operator's word for private addresses.
@@ -52,11 +54,12 @@ impl Siege {
         self.house.send(grant, &self.house.ctx(&self.job), request).await
     }
 
-    /// The request is refused by `rule`, and nothing outside can have changed.
+    /// The request is refused by `rule`, which is one the row names, and nothing outside can have changed.
     pub(crate) async fn refuses(&self, grant: &Grant, request: Request, rule: &str) -> Fault {
         let what = format!("{:?} {:?} {:?}", request.method, request.url, request.headers);
         let fault = self.send(grant, request).await.expect_err(&what);
         assert_eq!((fault.code.as_str(), fault.effect), (&*format!("egress.{rule}"), EffectCertainty::None), "{what}");
+        assert_as_written(self.row, &fault.code);
         fault
     }
 
@@ -101,6 +104,7 @@ impl Siege {
         assert_eq!(state, EffectState::Uncertain, "{bought}");
         assert_eq!(partner.lines(), ["GET /get/1", "POST /find"]);
         assert_eq!(read.code, bought.code);
+        assert_as_written(self.row, &read.code);
         (read, bought)
     }
 

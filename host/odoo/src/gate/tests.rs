@@ -51,6 +51,29 @@ fn written(values: Value) -> (Value, values::Needs) {
     (values::to_json(&row), needs)
 }
 
+/// Text that a parser could fall over, and of two values under one name the one that was looked at is the one that goes.
+#[test]
+fn c7_json_that_is_too_deep_or_no_number_is_refused_and_what_was_checked_is_what_is_sent() {
+    let world = world();
+    let grant = world.gate().model("sale.order").expect("granted");
+    let deep = |open: &str, close: &str| open.repeat(100_000) + &close.repeat(100_000);
+    let domain = |text: &str| world.gate().scoped(grant, text, Whose::Visible).map(drop).map_err(code);
+    let row = |text: &str| values::parse(&world.gate(), grant, text).map_err(code);
+    for text in [deep("[", "]"), "[[\"name\",\"=\",1e400]]".to_owned(), "[[\"name\",\"=\",NaN]]".to_owned()] {
+        wharf_attack::assert_as_written("C7", &domain(&text).expect_err("a domain"));
+    }
+    for text in [
+        deep("{\"order_line\":[[0,0,", "]]}"),
+        "{\"client_order_ref\":1e400}".to_owned(),
+        "{\"client_order_ref\":Infinity}".to_owned(),
+    ] {
+        wharf_attack::assert_as_written("C7", &row(&text).expect_err("a record"));
+    }
+    let (twice, _) = row(r#"{"client_order_ref":"a","client_order_ref":"b"}"#).expect("the last one");
+    assert_eq!(values::to_json(&twice), json!({"client_order_ref": "b"}));
+    assert_eq!(row(r#"{"client_order_ref":"a","state":"sale"}"#).expect_err("each is looked at"), "odoo.denied-field");
+}
+
 #[test]
 fn h1_models_nobody_may_grant_are_refused_at_the_grant_and_at_the_gate() {
     for model in [

@@ -157,7 +157,7 @@ async fn i8_a_job_whose_attempts_all_vanished_is_parked_without_running_again() 
     assert!(handler.ran.lock().expect("lock").is_empty());
     assert_eq!(house.outcomes(&id).await, ["lost", "lost", "lost", "park"]);
     assert_eq!(house.settled(&id).await, 1, "the handler was told");
-    assert_eq!(house.row(&id).await.fault.expect("fault").code, "queue.attempts-lost");
+    wharf_attack::assert_as_written("I8", &house.row(&id).await.fault.expect("fault").code);
 }
 
 /// The connection died at the commit of a claim: what it claimed is given back by the next one, not a lease later, and

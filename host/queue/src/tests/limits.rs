@@ -45,6 +45,7 @@ async fn i6_a_job_that_wants_more_than_100_to_follow_parks_at_once_and_none_of_t
     let row = house.row(&id).await;
     assert_eq!((row.state, row.attempt), (JobState::Parked, 1), "a limit refuses again whatever is retried");
     let fault = row.fault.expect("told why");
+    wharf_attack::assert_as_written("I6", &fault.code);
     assert!(fault.message.contains("more than 100 others"), "{}", fault.message);
     assert_eq!(counts(&house).await, (1, 1));
 }

@@ -113,8 +113,11 @@ impl Yard {
     }
 }
 
-fn rule<T: std::fmt::Debug>(answer: Result<T, Fault>) -> String {
-    answer.expect_err("refused").code
+/// The code of a refusal, which is one the row of the corpus names.
+fn rule<T: std::fmt::Debug>(row: &str, answer: Result<T, Fault>) -> String {
+    let code = answer.expect_err("refused").code;
+    wharf_attack::assert_as_written(row, &code);
+    code
 }
 
 #[tokio::test]
@@ -168,10 +171,10 @@ async fn g1_a_name_is_one_component_of_a_small_alphabet() {
             FolderAsk::Reject { name: named(), reason: String::new() },
             FolderAsk::Put { name: named(), content: Bytes::from_static(b"x") },
         ] {
-            assert_eq!(rule(yard.ask(ask).await), "files.path", "{name:?}");
+            assert_eq!(rule("G1", yard.ask(ask).await), "files.path", "{name:?}");
         }
     }
-    assert_eq!(rule(yard.put(&"a".repeat(121), "x").await), "files.path");
+    assert_eq!(rule("G1", yard.put(&"a".repeat(121), "x").await), "files.path");
     for name in ["a", "ORDERS_2026-11-28.csv", "0.xml", "com10", "console.txt", "a..b", &"a".repeat(120)] {
         assert!(name::is_name(name), "{name}");
     }
@@ -187,9 +190,9 @@ async fn g2_a_link_leads_nowhere() {
     std::fs::hard_link(&secret, yard.path("hard")).expect("link");
     yard.later("hard", 60_000);
     for name in ["soft", "dangling", "hard"] {
-        assert_eq!(rule(yard.claim(name).await), "files.type", "{name}");
+        assert_eq!(rule("G2", yard.claim(name).await), "files.type", "{name}");
     }
-    assert_eq!(rule(yard.claim("soft/").await), "files.path");
+    assert_eq!(rule("G2", yard.claim("soft/").await), "files.path");
     assert!(yard.files(FolderAsk::Waiting { after: None }).await.is_empty());
     // One that is put where a claimed file was.
     yard.drop("a", "good");
@@ -197,15 +200,15 @@ async fn g2_a_link_leads_nowhere() {
     yard.claim("a").await.expect("claim").expect("a file");
     std::fs::remove_file(yard.path("claimed/a")).expect("away");
     symlink(&secret, yard.path("claimed/a")).expect("link");
-    assert_eq!(rule(yard.read("a", 0, 100).await), "files.type");
+    assert_eq!(rule("G2", yard.read("a", 0, 100).await), "files.type");
     // A folder of the host that leads elsewhere, or that others may write into.
     let other = Yard::new().await;
     symlink(yard.root.path(), other.path("claimed")).expect("link");
-    assert_eq!(rule(other.claim("a").await), "files.folder");
+    assert_eq!(rule("G2", other.claim("a").await), "files.folder");
     let open = Yard::new().await;
     std::fs::create_dir(open.path("claimed")).expect("directory");
     std::fs::set_permissions(open.path("claimed"), std::fs::Permissions::from_mode(0o777)).expect("rights");
-    assert_eq!(rule(open.claim("a").await), "files.folder");
+    assert_eq!(rule("G2", open.claim("a").await), "files.folder");
 }
 
 /// Files swapped for links between every two looks. What is read is always what was left as a file.
@@ -265,11 +268,11 @@ async fn g3_pipes_sockets_devices_and_folders_are_refused_without_waiting() {
     yard.later("pipe", 60_000);
     // Nobody writes into the pipe: opening it the usual way would wait for ever.
     for name in ["pipe", "socket", "folder", "device"] {
-        assert_eq!(rule(yard.claim(name).await), "files.type", "{name}");
+        assert_eq!(rule("G3", yard.claim(name).await), "files.type", "{name}");
     }
     assert!(yard.files(FolderAsk::Waiting { after: None }).await.is_empty());
     let put = yard.put("pipe", "x").await;
-    assert_eq!(rule(put), "files.exists");
+    assert_eq!(rule("G3", put), "files.exists");
 }
 
 #[tokio::test]
@@ -313,7 +316,7 @@ async fn g5_large_many_and_unnameable_files_do_no_harm() {
     large.set_len(10 << 30).expect("10 GB of nothing");
     drop(large);
     yard.later("large.csv", 10_000);
-    assert_eq!(rule(yard.claim("large.csv").await), "files.file-size");
+    assert_eq!(rule("G5", yard.claim("large.csv").await), "files.file-size");
     assert_eq!(yard.kept("quarantine"), ["large.csv"]);
     let long = [b'\xff'; 255];
     for name in [&b"evil\x1b[31m"[..], "\u{202e}vsc.exe".as_bytes(), &long, b"a b"] {
@@ -345,18 +348,18 @@ async fn g6_what_is_left_stays_within_its_quota_and_the_disk_keeps_room() {
     let kilo = "x".repeat(1_000);
     yard.put("a", &kilo).await.expect("1,000 of 2,000");
     yard.put("b", &kilo).await.expect("2,000 of 2,000");
-    assert_eq!(rule(yard.put("c", "x").await), "files.quota");
-    assert_eq!(rule(yard.put("d", &"x".repeat(1_001)).await), "files.file-size");
+    assert_eq!(rule("G6", yard.put("c", "x").await), "files.quota");
+    assert_eq!(rule("G6", yard.put("d", &"x".repeat(1_001)).await), "files.file-size");
     std::fs::remove_file(yard.path("a")).expect("the partner takes one");
     for name in ["c", "d", "e", "f"] {
         yard.put(name, name).await.expect("there is room again");
     }
-    assert_eq!(rule(yard.put("g", "").await), "files.quota", "five files are all");
+    assert_eq!(rule("G6", yard.put("g", "").await), "files.quota", "five files are all");
     assert!(!yard.path("g").exists());
 
     // No disk has more than everything free.
     let full = Yard::with(Rules { free_percent: 101, ..Rules::default() }).await;
-    assert_eq!(rule(full.put("a", "x").await), "files.disk");
+    assert_eq!(rule("G6", full.put("a", "x").await), "files.disk");
     assert!(!full.path("a").exists());
     let told = full.folders.tell(&full.scope, "file.test", "a", None);
     told.await;
@@ -368,12 +371,12 @@ async fn g6_what_is_left_stays_within_its_quota_and_the_disk_keeps_room() {
 async fn g7_nothing_is_overwritten_and_each_right_is_its_own() {
     let yard = Yard::new().await;
     yard.drop("theirs.csv", "theirs");
-    assert_eq!(rule(yard.put("theirs.csv", "ours").await), "files.exists");
-    assert_eq!(rule(yard.put("THEIRS.csv", "ours").await), "files.exists");
+    assert_eq!(rule("G7", yard.put("theirs.csv", "ours").await), "files.exists");
+    assert_eq!(rule("G7", yard.put("THEIRS.csv", "ours").await), "files.exists");
     yard.put("a.csv", "one").await.expect("left");
     yard.put("a.csv", "one").await.expect("again is no failure");
-    assert_eq!(rule(yard.put("a.csv", "two").await), "files.exists");
-    assert_eq!(rule(yard.put("A.csv", "one").await), "files.exists");
+    assert_eq!(rule("G7", yard.put("a.csv", "two").await), "files.exists");
+    assert_eq!(rule("G7", yard.put("A.csv", "one").await), "files.exists");
     std::fs::remove_file(yard.path("a.csv")).expect("the partner takes it");
     yard.put("a.csv", "one").await.expect("known");
     assert!(!yard.path("a.csv").exists(), "it is not left twice");
@@ -392,9 +395,9 @@ async fn g7_nothing_is_overwritten_and_each_right_is_its_own() {
         ..yard.scope.clone()
     };
     let put = || FolderAsk::Put { name: "b".to_owned(), content: Bytes::new() };
-    assert_eq!(rule(yard.folders.run(&with(true, false, true), put()).await), "files.not-granted");
+    assert_eq!(rule("G7", yard.folders.run(&with(true, false, true), put()).await), "files.not-granted");
     for ask in [FolderAsk::Held, FolderAsk::Waiting { after: None }, FolderAsk::Finish { name: "X.csv".to_owned() }] {
-        assert_eq!(rule(yard.folders.run(&with(false, true, true), ask).await), "files.not-granted");
+        assert_eq!(rule("G7", yard.folders.run(&with(false, true, true), ask).await), "files.not-granted");
     }
     let finish = FolderAsk::Finish { name: "X.csv".to_owned() };
     yard.folders.run(&with(true, false, false), finish.clone()).await.expect("deleted");
@@ -414,7 +417,7 @@ async fn a_file_is_claimed_read_in_parts_and_finished_or_rejected_and_the_audit_
     assert_eq!(yard.read("a", 0, 4).await.expect("read"), b"0123");
     assert_eq!(yard.read("a", 8, u32::MAX).await.expect("read"), b"89");
     assert_eq!(yard.read("a", u64::MAX, 4).await.expect("read"), b"");
-    assert_eq!(rule(yard.read("c", 0, 4).await), "files.not-claimed");
+    assert_eq!(yard.read("c", 0, 4).await.expect_err("not claimed").code, "files.not-claimed");
     // The host died here: the next one finds them.
     let next = Folders { db: yard.folders.db.clone(), clock: yard.clock.clone(), rules: yard.folders.rules };
     let FolderAnswer::Files(held, _) = next.run(&yard.scope, FolderAsk::Held).await.expect("held") else {
@@ -455,6 +458,6 @@ async fn a_host_that_dies_while_leaving_a_file_leaves_it_once() {
         assert!(std::fs::read_dir(yard.path("partial")).expect("partial").next().is_none(), "{death}");
         let rows = audit::for_object(db, &yard.scope.tenant, "file/wms/orders/a").await.expect("audit");
         assert_eq!(rows.len(), 1, "{death}: {rows:?}");
-        assert_eq!(rule(yard.put("a", "two").await), "files.exists");
+        assert_eq!(yard.put("a", "two").await.expect_err("there").code, "files.exists");
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! The body is a JSON list of steps; the answer is one event per step, with the host's answer as its `answer`.
 
+mod labels;
+mod memory;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
@@ -67,6 +70,21 @@ enum Step {
     Answer {
         bytes: usize,
     },
+    /// Asks a partner and puts what comes back wherever a guest can put text: log, storage, its answer.
+    Spread {
+        url: String,
+        /// Then panics with it.
+        panics: bool,
+    },
+    /// Looks for patterns in its own memory. Hexadecimal, every byte changed by 0x5a.
+    Hunt {
+        hidden: Vec<String>,
+    },
+    /// Leaves a pattern all over so many bytes of its memory.
+    Fill {
+        hidden: String,
+        bytes: usize,
+    },
 }
 
 fn once() -> u32 {
@@ -75,7 +93,7 @@ fn once() -> u32 {
 
 struct Rogue;
 
-wharf_sdk::export!(Rogue: info, webhook);
+wharf_sdk::export!(Rogue: info, labels, webhook);
 
 impl info::Guest for Rogue {
     fn describe() -> info::Description {
@@ -143,7 +161,32 @@ fn take(step: Step) -> Value {
         Step::Recurse => json!(recurse(0)),
         Step::Remember => json!(remember()),
         Step::Answer { bytes } => json!("x".repeat(bytes)),
+        Step::Spread { url, panics } => spread(url, panics),
+        Step::Hunt { hidden } => {
+            let patterns: Vec<Vec<u8>> = hidden.iter().map(|text| bytes_of(text)).collect();
+            json!(memory::hunt(&patterns))
+        }
+        Step::Fill { hidden, bytes } => {
+            memory::fill(&bytes_of(&hidden), bytes);
+            json!("filled")
+        }
     }
+}
+
+fn bytes_of(hex: &str) -> Vec<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).unwrap_or_default() as u8;
+    hex.as_bytes().chunks(2).map(|pair| pair.iter().fold(0, |byte, one| byte << 4 | digit(*one))).collect()
+}
+
+fn spread(url: String, panics: bool) -> Value {
+    let request = Request { method: "GET".to_owned(), url, headers: vec![], body: None, options: vec![] };
+    let answer = http(&request).to_string();
+    for part in answer.as_bytes().chunks(900) {
+        logger::write(Level::Error, &String::from_utf8_lossy(part));
+    }
+    let kept = kv::set("loot", answer.as_bytes(), None).is_ok();
+    assert!(!panics, "{answer}");
+    json!({ "kept": kept, "answer": answer })
 }
 
 fn http(request: &Request) -> Value {

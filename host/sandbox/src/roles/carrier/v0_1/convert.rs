@@ -253,3 +253,38 @@ fn event(e: tracking::TrackingEvent) -> TrackingEvent {
         dedupe_key: e.dedupe_key,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offer(amount: &str, currency: &str) -> rates::RateAnswer {
+        let total = wit::Money { amount: amount.to_owned(), currency: currency.to_owned() };
+        let offer = rates::RateOffer {
+            service: "03".to_owned(),
+            service_name: "Ground".to_owned(),
+            total,
+            list_total: None,
+            charges: vec![],
+            transit_days: None,
+            deliver_by: None,
+            billed_weight_g: None,
+            extensions: vec![],
+        };
+        rates::RateAnswer { rates: vec![offer], messages: vec![] }
+    }
+
+    #[test]
+    fn c7_money_that_is_no_number_names_the_field() {
+        for amount in ["NaN", "Infinity", "-Infinity", "1e400", "0x10", "", " ", "1,50", "1 000", "١", "--1", "1.2.3"]
+        {
+            let fault = rate_answer(offer(amount, "EUR")).expect_err(amount);
+            wharf_attack::assert_as_written("C7", &fault.code);
+            assert_eq!((fault.kind, fault.fields[0].path.as_str()), (FaultKind::DataOutOfContract, "rates[0].total"));
+        }
+        for currency in ["", "eur", "EURO", "E€R"] {
+            assert_eq!(rate_answer(offer("1.50", currency)).expect_err(currency).fields[0].path, "rates[0].total");
+        }
+        assert_eq!(rate_answer(offer("1.50", "EUR")).expect("money").rates[0].total.to_string(), "1.50 EUR");
+    }
+}

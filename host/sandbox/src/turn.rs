@@ -1,0 +1,85 @@
+//! Whose turn it is to compute.
+//!
+//! A tenant's guests share as many places as there are threads for guests, however many of its calls are under way: one
+//! that waits for the host holds none, and one that goes on computing gives its place to the next one every few ticks.
+//! So a thread has no more than one guest of a tenant to come back from, and a neighbour's call waits for a tick where it
+//! would wait for as many as the tenant has calls.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Ticks a guest computes before others of its tenant have their turn.
+pub(crate) const SLICE: u64 = 4;
+
+/// One call's place among those of its tenant.
+#[derive(Clone)]
+pub(crate) struct Turn {
+    places: Arc<Semaphore>,
+    held: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
+}
+
+impl Turn {
+    pub(crate) fn among(places: Arc<Semaphore>) -> Self {
+        Self { places, held: Arc::default() }
+    }
+
+    /// Nobody else's.
+    pub(crate) fn alone() -> Self {
+        Self::among(Arc::new(Semaphore::new(1)))
+    }
+
+    /// Waits for a place. In order: who came first computes first.
+    pub(crate) async fn take(&self) {
+        // The places are never closed.
+        let place = Arc::clone(&self.places).acquire_owned().await.ok();
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = place;
+    }
+
+    /// Others may compute.
+    pub(crate) fn leave(&self) {
+        drop(self.held.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    /// Does what needs no guest, and comes back.
+    pub(crate) async fn outside<T>(&self, work: impl Future<Output = T>) -> T {
+        self.leave();
+        let done = work.await;
+        self.take().await;
+        done
+    }
+
+    /// Lets everybody who waits go first.
+    pub(crate) async fn pass(self) {
+        self.outside(tokio::task::yield_now()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_guest_that_waits_or_passes_lets_others_of_its_tenant_compute() {
+        let places = Arc::new(Semaphore::new(1));
+        let (one, other) = (Turn::among(places.clone()), Turn::among(places.clone()));
+        one.take().await;
+        assert_eq!(places.available_permits(), 0);
+        let waits = tokio::spawn({
+            let other = other.clone();
+            async move { other.take().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waits.is_finished());
+        one.clone()
+            .outside(async {
+                waits.await.expect("its turn came");
+                other.leave()
+            })
+            .await;
+        assert_eq!(places.available_permits(), 0, "and the first one has it again");
+        one.clone().pass().await;
+        one.leave();
+        assert_eq!(places.available_permits(), 1);
+    }
+}
