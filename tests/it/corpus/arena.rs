@@ -10,10 +10,12 @@ use serde_json::{Value, json};
 use wharf_attack::{assert_as_written, corpus};
 use wharf_domain::ctx::{CallCtx, Environment};
 use wharf_domain::fault::Fault;
+use wharf_domain::grant::Capabilities;
 use wharf_domain::ids::{IdSource, TenantId};
+use wharf_domain::manifest::SecretSlot;
 use wharf_domain::time::{Clock, ManualClock, Timestamp};
 use wharf_egress::wire::{SentMark, Target, WireError, WireRequest, WireResponse};
-use wharf_egress::{Egress, EgressConfig, Grant, Origin, Wire};
+use wharf_egress::{BoundSecret, Egress, EgressConfig, Grant, Origin, Wire};
 use wharf_sandbox::compile::{CompileLimits, Compiler};
 use wharf_sandbox::roles::{Connection, Invoked, Settings};
 use wharf_sandbox::{Adapter, Limits, LoadError, LocalServices, Sandbox, SandboxConfig};
@@ -21,6 +23,7 @@ use wharf_store::Db;
 use wharf_store::audit::{self, AuditRow};
 
 use crate::guest;
+use crate::traces::traces;
 
 pub(super) const NOW: i64 = 1_700_000_000_000;
 
@@ -64,6 +67,8 @@ pub(super) struct Arena {
     pub(super) clock: Arc<ManualClock>,
     pub(super) db: Db,
     folder: tempfile::TempDir,
+    /// The secret of every connection here. Nothing a guest does brings it anywhere but to the partner.
+    canary: String,
 }
 
 impl Arena {
@@ -89,7 +94,14 @@ impl Arena {
         let egress = Egress::new(Some(db.clone()), clock.clone(), EgressConfig::default(), wire);
         let services = Arc::new(LocalServices::durable(egress, clock.clone() as Arc<dyn Clock>, db.clone()));
         let config = SandboxConfig { limits, cache_dir: None, threads: 2, compiler };
-        Self { sandbox: Arc::new(Sandbox::new(config).expect("sandbox")), services, clock, db, folder }
+        Self {
+            sandbox: Arc::new(Sandbox::new(config).expect("sandbox")),
+            services,
+            clock,
+            db,
+            folder,
+            canary: format!("{:032x}", rand::random::<u128>()),
+        }
     }
 
     pub(super) async fn load(&self, bytes: Vec<u8>) -> Result<Arc<Adapter>, LoadError> {
@@ -110,13 +122,17 @@ impl Arena {
 
     /// What a manifest asks for, at the partner.
     pub(super) fn grant(&self, adapter: &Adapter, of: &str, connection: &str) -> Grant {
+        let slot = SecretSlot::Header { header: "x-api-key".to_owned(), format: "{value}".to_owned() };
+        let values = BTreeMap::from([("value".to_owned(), self.canary.clone().into())]);
+        let mut routes = adapter.manifest.routes.clone();
+        routes.iter_mut().for_each(|route| route.secret = Some("key".to_owned()));
         Grant {
             tenant: tenant(of),
             connection: connection.to_owned(),
             adapter_digest: Some(adapter.digest.clone()),
             origins: vec![Origin { url: "http://partner.test".to_owned(), allow_private: true }],
-            routes: adapter.manifest.routes.clone(),
-            secrets: BTreeMap::new(),
+            routes,
+            secrets: BTreeMap::from([("key".to_owned(), BoundSecret { slot, values })]),
             config: BTreeMap::new(),
             limits: wharf_egress::Limits::default(),
             terms: None,
@@ -124,11 +140,16 @@ impl Arena {
     }
 
     pub(super) fn connect_with(&self, adapter: &Arc<Adapter>, grant: Grant) -> Connection {
+        self.connect_to(adapter, grant, Capabilities::default())
+    }
+
+    /// With more than routes and secrets.
+    pub(super) fn connect_to(&self, adapter: &Arc<Adapter>, grant: Grant, more: Capabilities) -> Connection {
         let settings = Settings {
             environment: Environment::Test,
             endpoint: String::new(),
             config: vec![],
-            capabilities: Arc::default(),
+            capabilities: Arc::new(more),
         };
         Connection::new(
             Arc::clone(&self.sandbox),
@@ -175,11 +196,23 @@ impl Arena {
         audit::for_object(&self.db, &tenant(of), &format!("connection/{connection}")).await.expect("audit")
     }
 
-    /// Whatever was done before: the host serves the next one, from nothing.
+    /// What holds after every row: the host serves the next tenant from nothing, and nothing it keeps, counts or tells has
+    /// the secret of a connection.
     pub(super) async fn serves(&self) {
         let good = self.rogue("neighbour").await;
         assert_eq!(good.told(&json!([{ "do": "remember" }])).await.expect("served"), [json!(1)]);
+        let kept = files(self.folder.path()).into_iter().map(|path| std::fs::read(&path).expect("file"));
+        let mut texts: Vec<String> = kept.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).collect();
+        texts.push(format!("{:?}", self.services.counts()));
+        for form in traces(&self.canary) {
+            assert!(!texts.iter().any(|text| text.contains(&form)), "the secret is kept somewhere as `{form}`");
+        }
     }
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("folder").map(|entry| entry.expect("entry").path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
 pub(super) const MANIFEST: &str = r#"
@@ -192,6 +225,12 @@ kv_bytes = 1048576
 [[routes]]
 method = "GET"
 path = "/"
+reason = "test"
+[[folders]]
+name = "orders"
+read = true
+create = true
+archive = true
 reason = "test"
 "#;
 

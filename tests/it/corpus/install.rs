@@ -150,11 +150,16 @@ async fn a7_a_manifest_that_does_not_mention_what_is_imported() {
             "name = \"rogue\"\nversion = \"1.0.0\"\ndescription = \"d\"\npublisher = \"p\"\nlicence = \"Apache-2.0\"\n{kv}"
         )
     };
-    let text = refused("A7", guest::rogue(&silent("kv_bytes = 1"))).await;
-    assert!(text.contains("`wharf:http/outgoing@0.1.0`") && text.contains("[[routes]]"), "{text}");
-    let routes = "[[routes]]\nmethod = \"GET\"\npath = \"/\"\nreason = \"r\"";
-    let text = refused("A7", guest::rogue(&silent(routes))).await;
-    assert!(text.contains("`wharf:kv/store@0.1.0`") && text.contains("kv_bytes"), "{text}");
+    let (kv, folders) = ("kv_bytes = 1\n", "[[folders]]\nname = \"orders\"\nread = true\nreason = \"r\"\n");
+    let routes = "[[routes]]\nmethod = \"GET\"\npath = \"/\"\nreason = \"r\"\n";
+    for (asked, import, line) in [
+        (format!("{kv}{folders}"), "wharf:http/outgoing", "[[routes]]"),
+        (format!("{routes}{folders}"), "wharf:kv/store", "kv_bytes"),
+        (format!("{kv}{routes}"), "wharf:files/folder", "[[folders]]"),
+    ] {
+        let text = refused("A7", guest::rogue(&silent(&asked))).await;
+        assert!(text.contains(&format!("`{import}@0.1.0`")) && text.contains(line), "{text}");
+    }
 }
 
 #[tokio::test]

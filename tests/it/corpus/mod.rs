@@ -6,6 +6,7 @@ mod border;
 mod canaries;
 mod claims;
 mod echo;
+mod folders;
 mod install;
 mod neighbours;
 mod requests;

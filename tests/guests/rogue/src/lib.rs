@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use wharf_sdk::bindings::wharf::log::logger::{self, Level};
 use wharf_sdk::http::Request;
 use wharf_sdk::webhook::{Event, RawRequest, VerifiedFacts};
-use wharf_sdk::{Fault, info, kv};
+use wharf_sdk::{Fault, files, info, kv};
 
 /// One thing to do.
 #[derive(Deserialize)]
@@ -76,6 +76,14 @@ enum Step {
         /// Then panics with it.
         panics: bool,
     },
+    /// Does something with a file in a folder of that name.
+    Folder {
+        folder: String,
+        op: Op,
+        name: String,
+        #[serde(default)]
+        content: String,
+    },
     /// Looks for patterns in its own memory. Hexadecimal, every byte changed by 0x5a.
     Hunt {
         hidden: Vec<String>,
@@ -85,6 +93,16 @@ enum Step {
         hidden: String,
         bytes: usize,
     },
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Op {
+    Waiting,
+    Claim,
+    Read,
+    Finish,
+    Put,
 }
 
 fn once() -> u32 {
@@ -162,6 +180,16 @@ fn take(step: Step) -> Value {
         Step::Remember => json!(remember()),
         Step::Answer { bytes } => json!("x".repeat(bytes)),
         Step::Spread { url, panics } => spread(url, panics),
+        Step::Folder { folder, op, name, content } => {
+            let done = match op {
+                Op::Waiting => files::waiting(&folder, None).map(|page| json!(names(page.entries))),
+                Op::Claim => files::claim(&folder, &name).map(|file| json!(file.map(|file| file.name))),
+                Op::Read => files::read(&folder, &name).map(|bytes| json!(String::from_utf8_lossy(&bytes))),
+                Op::Finish => files::finish(&folder, &name).map(|()| json!("finished")),
+                Op::Put => files::put(&folder, &name, content.as_bytes()).map(|()| json!("left")),
+            };
+            done.unwrap_or_else(|fault| refused(&fault))
+        }
         Step::Hunt { hidden } => {
             let patterns: Vec<Vec<u8>> = hidden.iter().map(|text| bytes_of(text)).collect();
             json!(memory::hunt(&patterns))
@@ -171,6 +199,10 @@ fn take(step: Step) -> Value {
             json!("filled")
         }
     }
+}
+
+fn names(entries: Vec<files::Entry>) -> Vec<String> {
+    entries.into_iter().map(|entry| entry.name).collect()
 }
 
 fn bytes_of(hex: &str) -> Vec<u8> {
