@@ -324,7 +324,7 @@ impl Guest {
         store.set_hostcall_fuel(fuel);
         store.set_max_component_handles(handles);
         store.set_epoch_deadline(1);
-        // Counts ticks in which the guest ran, so waiting for a partner costs nothing.
+        // Counts ticks in which the guest ran: however long it waits for a partner, that is one.
         store.epoch_deadline_callback(|mut cx| {
             let state = cx.data_mut();
             state.cpu_ticks += 1;

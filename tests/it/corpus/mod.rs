@@ -8,7 +8,11 @@ mod claims;
 mod echo;
 mod folders;
 mod install;
+#[path = "../../../host/egress/tests/it/names.rs"]
+mod names;
 mod neighbours;
 mod requests;
+#[path = "../../../host/egress/tests/it/sink.rs"]
+mod sink;
 mod state;
 mod usage;
