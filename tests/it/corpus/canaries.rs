@@ -8,8 +8,6 @@ use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rand::Rng;
-use rand::distr::Alphanumeric;
 use serde_json::{Value, json};
 use wharf_domain::manifest::SecretSlot;
 use wharf_egress::BoundSecret;
@@ -21,12 +19,19 @@ use crate::traces::traces;
 
 /// 32 random characters, and some that look different wherever they are written down.
 fn canary() -> String {
-    let random: String = rand::rng().sample_iter(Alphanumeric).take(32).map(char::from).collect();
-    format!("{random}/+=&%")
+    format!("{:032x}/+=&%", rand::random::<u128>())
 }
 
-/// The type of a secret, its values, and which of them are secret.
-fn slots() -> Vec<(&'static str, SecretSlot, BTreeMap<String, String>, Vec<String>)> {
+/// A connection's secret.
+struct Given {
+    name: &'static str,
+    slot: SecretSlot,
+    values: BTreeMap<String, String>,
+    /// The values that must not be found. The others name an account.
+    secret: Vec<String>,
+}
+
+fn slots() -> Vec<Given> {
     let slot = |text: Value| serde_json::from_value::<SecretSlot>(text).expect("a slot");
     let header = json!({ "type": "header", "header": "X-Api-Key", "format": "Key {value}" });
     let oauth = json!({ "type": "oauth2-client-credentials", "token_path": super::echo::TOKENS });
@@ -46,7 +51,7 @@ fn slots() -> Vec<(&'static str, SecretSlot, BTreeMap<String, String>, Vec<Strin
         let slot = slot(text);
         let values: BTreeMap<_, _> = slot.fields().iter().map(|field| ((*field).to_owned(), canary())).collect();
         let secret = secret.into_iter().map(|field| values[field].clone()).collect();
-        (name, slot, values, secret)
+        Given { name, slot, values, secret }
     })
     .collect()
 }
@@ -91,7 +96,7 @@ async fn p11_f5_f6_f7_a_secret_is_found_nowhere_but_at_its_partner() {
     let arena = Arena::before(limits, partner.clone()).await;
     let adapter = arena.load(guest::rogue(MANIFEST)).await.expect("loads");
     let (mut looked_for, mut shown) = (traces(&partner.token), String::new());
-    for (name, slot, values, secret) in slots() {
+    for Given { name, slot, values, secret } in slots() {
         let mut grant = arena.grant(&adapter, "t", name);
         let bound = values.iter().map(|(field, value)| (field.clone(), value.clone().into())).collect();
         grant.secrets.insert("key".to_owned(), BoundSecret { slot, values: bound });

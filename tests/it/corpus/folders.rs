@@ -18,7 +18,8 @@ async fn g1_g2_g5_g7_a_guest_keeps_to_its_folder_and_to_what_it_was_granted() {
     std::fs::write(place.join("large.csv"), "x".repeat(2_000)).expect("a file");
     std::os::unix::fs::symlink(arena.folder().join("wharf.db"), place.join("link.csv")).expect("a link");
     // The files were left just now, by the machine's clock.
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_millis();
+    let left = std::fs::metadata(place.join("large.csv")).expect("there").modified().expect("a time");
+    let now = left.duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_millis();
     let now = Timestamp::from_millis(i64::try_from(now).expect("before the year 292 million"));
     arena.clock.advance(now.plus(60_000).since(arena.clock.now()));
     let folder = |create| FolderGrant {

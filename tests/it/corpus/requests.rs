@@ -16,8 +16,10 @@ use crate::guest;
 
 const PARTNER: &str = "http://partner.test/";
 
-/// The row, and what to ask for: an address, or a header to the partner.
-const TRIES: [(&str, &str, Option<(&str, &str)>); 26] = [
+/// The row, and what to ask for: an address, or the partner with a header.
+type Try = (&'static str, &'static str, Option<(&'static str, &'static str)>);
+
+const TRIES: [Try; 26] = [
     ("D1", "http://evil.test/", None),
     ("D1", "http://partner.test.evil.test/", None),
     ("D1", "http://sub.partner.test/", None),
