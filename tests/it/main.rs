@@ -6,5 +6,6 @@ mod attack;
 mod cache;
 mod conformance;
 mod corpus;
+mod grants;
 mod guest;
 mod spine;

@@ -15,6 +15,7 @@ mod guest;
 pub mod inspect;
 mod install;
 pub mod limits;
+pub mod lookalike;
 pub mod manifest;
 mod notes;
 pub mod package;
@@ -22,6 +23,7 @@ pub mod prescan;
 mod records;
 pub mod roles;
 mod services;
+pub mod surface;
 mod warden;
 
 pub use call::{Sandbox, SandboxConfig};
