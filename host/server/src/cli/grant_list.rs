@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::adapter_inspect::clean;
 use super::api_client::{Host, moment, table, text};
 use super::{Outcome, say};
 
@@ -30,7 +31,7 @@ fn listed(grants: &Value) -> String {
         vec![
             name(grant),
             text(&accepted["version"]),
-            format!("{} {}", text(&accepted["adapter"]), text(&accepted["adapter_version"])),
+            clean(&format!("{} {}", text(&accepted["adapter"]), text(&accepted["adapter_version"]))),
             moment(&accepted["decided_at"]),
             text(&accepted["decided_by"]),
             waits(open),

@@ -181,10 +181,10 @@ impl Connections {
     }
 
     fn withhold(&self, at: GrantAt, open: &Open, reason: &str) {
-        let why = format!("connection `{at}` is not served ({reason}): {open}");
+        let why = format!("connection `{at}` is not served: {open}");
         let told = (why.clone(), Some(open.version));
         if self.bound().get(&at).is_none_or(|seat| seat.told != told) {
-            tracing::error!(tenant = %at.tenant, connection = %at.connection, "{why}; its jobs wait");
+            tracing::error!(tenant = %at.tenant, connection = %at.connection, "{why}; its jobs wait ({reason})");
         }
         let carrier = Arc::new(Withheld { clock: Arc::new(self.db.clone()), why });
         self.bound().insert(at, Seat { carrier, told });
