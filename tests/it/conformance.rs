@@ -265,3 +265,30 @@ fn wrong_use_is_told_apart_from_a_fault() -> anyhow::Result<()> {
     assert!(String::from_utf8_lossy(&output.stderr).contains("labels.create-shipment"), "it lists what there is");
     Ok(())
 }
+
+/// A trial over the recordings prints a manifest that asks for what the examples used, and names the rest.
+#[test]
+fn a_trial_prints_the_least_an_adapter_has_to_ask_for() -> anyhow::Result<()> {
+    let Some(folder) = recordings("ups") else { return Ok(()) };
+    let file = repo().join("target/adapters/ups.wasm");
+    let mut trial = Command::new(binary("wharf")?);
+    let output =
+        trial.args(["adapter", "trial", "--learn", "--recordings"]).arg(folder.join("rates")).arg(&file).output()?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let (learned, rest) = said.split_once("# declared and not used here:").expect("both parts");
+    let read: toml::Table = toml::from_str(learned)?;
+    let paths: Vec<&str> = read["routes"].as_array().into_iter().flatten().filter_map(|r| r["path"].as_str()).collect();
+    // The examples ask for all of it, whatever was recorded; nothing in the adapter tells `Shop` from `Rate` by itself.
+    for path in ["/api/rating/*/Shop", "/api/rating/*/Rate", "/api/shipments/*/ship", "/api/track/v1/details/*"] {
+        assert!(paths.contains(&path), "{path} was asked for: {said}");
+    }
+    assert!(read["secrets"].get("oauth").is_some(), "{said}");
+    assert!(!said.contains("0 of "), "some recordings answered: {said}");
+    assert!(!rest.is_empty(), "{said}");
+    let nowhere = tempfile::tempdir()?;
+    let mut trial = Command::new(binary("wharf")?);
+    let output = trial.args(["adapter", "trial", "--learn", "--recordings"]).arg(nowhere.path()).arg(&file).output()?;
+    assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}

@@ -6,6 +6,7 @@ mod attack;
 mod cache;
 mod conformance;
 mod corpus;
+mod grants;
 mod guest;
 mod secrets;
 mod spine;

@@ -37,6 +37,9 @@ pub(crate) enum Perm {
     /// Destroys a tenant's key.
     SecretsShred,
     VaultRekey,
+    GrantsRead,
+    /// Says what a connection may do.
+    GrantsDecide,
 }
 
 impl Perm {

@@ -66,6 +66,7 @@ pub(crate) fn rows() -> Vec<Row> {
         admin::effects::routes(),
         admin::restore::routes(),
         admin::secrets::routes(),
+        admin::grants::routes(),
     ]
     .into_iter()
     .flatten()
@@ -137,6 +138,7 @@ mod tests {
                 "Post /api/v1/tenants/{tenant}/schedules/{name}/pause SchedulesPause",
                 "Post /api/v1/tenants/{tenant}/schedules/{name}/resume SchedulesPause",
                 "Get /api/v1/tenants/{tenant}/connections ConnectionsRead",
+                "Get /api/v1/tenants/{tenant}/connections/{connection}/usage ConnectionsRead",
                 "Get /api/v1/tenants/{tenant}/effects EffectsRead",
                 "Get /api/v1/tenants/{tenant}/effects/{id} EffectsRead",
                 "Post /api/v1/tenants/{tenant}/effects/{id}/resolve-happened EffectsResolve",
@@ -152,6 +154,10 @@ mod tests {
                 "Post /api/v1/tenants/{tenant}/secrets/{connection}/{slot}/promote SecretsWrite",
                 "Post /api/v1/tenants/{tenant}/secrets/shred SecretsShred",
                 "Post /api/v1/vault/rekey VaultRekey",
+                "Get /api/v1/grants GrantsRead",
+                "Get /api/v1/tenants/{tenant}/grants/{connection} GrantsRead",
+                "Post /api/v1/tenants/{tenant}/grants/{connection}/{version}/accept GrantsDecide",
+                "Post /api/v1/tenants/{tenant}/grants/{connection}/{version}/refuse GrantsDecide",
             ]
         );
     }

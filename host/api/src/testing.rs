@@ -26,6 +26,7 @@ use wharf_flows::{intake, order_release, runner};
 use wharf_store::accounts::{self, AccountKey};
 use wharf_store::effects::{self, Change, NewEffect};
 use wharf_store::flows::{self, FlowRow};
+use wharf_store::grants::{self, GrantAt, NewGrant};
 use wharf_store::inbox::{self, NewEvent};
 use wharf_store::jobs::{self, Finish, JobRow, NewJob};
 use wharf_store::secrets::{self, NewVersion};
@@ -117,6 +118,32 @@ impl House {
 
     pub(crate) async fn without_vault() -> Self {
         Self::with(false).await
+    }
+
+    /// `nordic`'s `acme` has an accepted grant.
+    pub(crate) async fn granted(&self) {
+        self.grant(Some("the first")).await;
+    }
+
+    /// The next version of what `nordic`'s `acme` asks for; without a reason it waits.
+    pub(crate) async fn grant(&self, accepted: Option<&str>) {
+        let at = GrantAt { tenant: tenant(), connection: ConnectionId::parse("acme").expect("connection") };
+        let (digest, surface, changes) = (Digest::of(b"x"), json!({ "allow_private": false }), json!([]));
+        let new = NewGrant {
+            adapter: "acme",
+            adapter_version: "1.0.0",
+            publisher: "ACME",
+            digest: &digest,
+            surface: &surface,
+            against: None,
+            weight: "wider-high",
+            changes: &changes,
+            accepted,
+        };
+        let mut tx = self.db.begin().await.expect("begin");
+        grants::take(&mut tx, &at).await.expect("taken");
+        grants::record(&mut tx, &Actor::Host("configuration".to_owned()), &at, &new).await.expect("recorded");
+        tx.commit().await.expect("commit");
     }
 
     async fn with(vault: bool) -> Self {

@@ -150,7 +150,7 @@ impl std::fmt::Display for FlowKey {
 }
 
 /// SHA-256 of a component's bytes: the identity of what ran.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Digest(String);
 

@@ -3,15 +3,19 @@
 //! Wider is what the new version could do and the old one could not; each such line names the consequence in plain words
 //! and whether a person has to accept it. Text of a publisher is data: it decides nothing.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use wharf_domain::account::{Bucket, Limits};
 use wharf_domain::effect::EffectClass;
 use wharf_domain::grant::MAX_RECORDS;
 use wharf_domain::manifest::{Folder, Manifest, OdooRequest, Route};
 
 use crate::inspect::{Face, Report};
+use crate::surface::Surface;
+
+mod connection;
 
 /// How much a line matters; ordered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Weight {
     /// Less than before, or only words.
@@ -56,20 +60,22 @@ pub struct Diff {
 
 /// Compares two adapter files by what they can do.
 pub fn diff(old: &Report, new: &Report) -> Diff {
+    let names = |faces: &[Face]| faces.iter().map(|face| face.name.clone()).collect::<Vec<_>>();
     let mut lines = Lines::default();
-    identity(&mut lines, &old.manifest, &new.manifest);
-    imports(&mut lines, &old.imports, &new.imports);
-    exports(&mut lines, &old.exports, &new.exports);
-    destinations(&mut lines, &old.manifest, &new.manifest);
-    routes(&mut lines, &old.manifest, &new.manifest);
-    secrets(&mut lines, &old.manifest, &new.manifest);
-    odoo(&mut lines, &old.manifest, &new.manifest);
-    folders(&mut lines, &old.manifest, &new.manifest);
-    limits(&mut lines, &old.manifest, &new.manifest);
+    interfaces(&mut lines, (&names(&old.imports), &names(&new.imports)), (&names(&old.exports), &names(&new.exports)));
+    requests(&mut lines, &old.manifest, &new.manifest);
     settings(&mut lines, &old.manifest, &new.manifest);
-    let mut lines = lines.0;
-    lines.sort_by(|a, b| b.weight.cmp(&a.weight).then(a.group.cmp(b.group)).then(a.what.cmp(&b.what)));
-    Diff { weight: lines.first().map_or(Weight::Narrower, |line| line.weight), lines }
+    lines.sorted()
+}
+
+/// Compares what a connection may do with what it would come to. The same order as [`diff`], and what the operator
+/// gives beside it. Settings do not count: a connection that lacks one is not bound at all.
+pub fn widening(old: &Surface, new: &Surface) -> Diff {
+    let mut lines = Lines::default();
+    interfaces(&mut lines, (&old.imports, &new.imports), (&old.exports, &new.exports));
+    requests(&mut lines, &old.manifest, &new.manifest);
+    connection::given(&mut lines, old, new);
+    lines.sorted()
 }
 
 #[derive(Default)]
@@ -79,6 +85,28 @@ impl Lines {
     fn add(&mut self, weight: Weight, group: &'static str, what: impl Into<String>, means: impl Into<String>) {
         self.0.push(Line { weight, group, what: what.into(), means: means.into() });
     }
+
+    /// The heaviest first.
+    fn sorted(self) -> Diff {
+        let mut lines = self.0;
+        lines.sort_by(|a, b| b.weight.cmp(&a.weight).then(a.group.cmp(b.group)).then(a.what.cmp(&b.what)));
+        Diff { weight: lines.first().map_or(Weight::Narrower, |line| line.weight), lines }
+    }
+}
+
+fn interfaces(lines: &mut Lines, from: (&[String], &[String]), to: (&[String], &[String])) {
+    imports(lines, from.0, from.1);
+    exports(lines, to.0, to.1);
+}
+
+fn requests(lines: &mut Lines, old: &Manifest, new: &Manifest) {
+    identity(lines, old, new);
+    destinations(lines, old, new);
+    routes(lines, old, new);
+    secrets(lines, old, new);
+    odoo(lines, old, new);
+    folders(lines, old, new);
+    limits(lines, old, new);
 }
 
 fn identity(lines: &mut Lines, old: &Manifest, new: &Manifest) {
@@ -92,40 +120,41 @@ fn identity(lines: &mut Lines, old: &Manifest, new: &Manifest) {
     }
 }
 
-fn imports(lines: &mut Lines, old: &[Face], new: &[Face]) {
+fn imports(lines: &mut Lines, old: &[String], new: &[String]) {
     for face in new.iter().filter(|face| !old.iter().any(|other| plain(other) == plain(face))) {
         // Lines for the operator and the time reach nothing.
         let harmless = matches!(plain(face), "wharf:log/logger" | "wharf:clock/wall" | "wharf:types/types");
         let weight = if harmless { Weight::Narrower } else { Weight::WiderHigh };
-        lines.add(weight, "new imports", format!("`{}`", face.name), "code of the adapter can call it");
+        lines.add(weight, "new imports", format!("`{face}`"), "code of the adapter can call it");
     }
     for face in old.iter().filter(|face| !new.iter().any(|other| plain(other) == plain(face))) {
-        lines.add(Weight::Narrower, "imports gone", format!("`{}`", face.name), "it can no longer be called");
+        lines.add(Weight::Narrower, "imports gone", format!("`{face}`"), "it can no longer be called");
     }
 }
 
-fn plain(face: &Face) -> &str {
-    face.name.split('@').next().unwrap_or_default()
+fn plain(face: &str) -> &str {
+    face.split('@').next().unwrap_or_default()
 }
 
-fn exports(lines: &mut Lines, old: &[Face], new: &[Face]) {
-    for face in old.iter().filter(|face| !new.iter().any(|other| other.name == face.name)) {
+fn exports(lines: &mut Lines, old: &[String], new: &[String]) {
+    for face in old.iter().filter(|face| !new.contains(face)) {
         let means = "connections that use it would fail";
-        lines.add(Weight::Incompatible, "abilities gone", format!("`{}`", face.name), means);
+        lines.add(Weight::Incompatible, "abilities gone", format!("`{face}`"), means);
     }
-    for face in new.iter().filter(|face| !old.iter().any(|other| other.name == face.name)) {
-        lines.add(Weight::WiderLow, "new abilities", format!("`{}`", face.name), "the host may call it");
+    for face in new.iter().filter(|face| !old.contains(face)) {
+        lines.add(Weight::WiderLow, "new abilities", format!("`{face}`"), "the host may call it");
     }
 }
 
 fn destinations(lines: &mut Lines, old: &Manifest, new: &Manifest) {
-    let known = |of: &Manifest, origin: &str| of.endpoints.iter().any(|endpoint| endpoint.origin == origin);
-    for endpoint in new.endpoints.iter().filter(|endpoint| !known(old, &endpoint.origin)) {
+    // The same address is another destination where money is real.
+    for endpoint in new.endpoints.iter().filter(|endpoint| !old.endpoints.contains(endpoint)) {
         let what = format!("{:?}: `{}`", endpoint.environment, endpoint.origin);
         lines.add(Weight::WiderHigh, "new destination", what, "data of orders and credentials go there");
     }
-    for endpoint in old.endpoints.iter().filter(|endpoint| !known(new, &endpoint.origin)) {
-        lines.add(Weight::Narrower, "destination gone", format!("`{}`", endpoint.origin), "nothing goes there");
+    for endpoint in old.endpoints.iter().filter(|endpoint| !new.endpoints.contains(endpoint)) {
+        let what = format!("{:?}: `{}`", endpoint.environment, endpoint.origin);
+        lines.add(Weight::Narrower, "destination gone", what, "nothing goes there");
     }
 }
 
@@ -155,6 +184,10 @@ fn routes(lines: &mut Lines, old: &Manifest, new: &Manifest) {
         {
             let what = format!("{name} carries `{slot}`");
             lines.add(Weight::WiderHigh, "secret on a route", what, "the credential is sent where it was not");
+        }
+        if route.key.is_some() && route.key != before.key {
+            let means = "the partner is relied on in another way to tell a repeat from a second one";
+            lines.add(Weight::WiderHigh, "changed key", name.clone(), means);
         }
         if more_proof(route, before) {
             let means = "an answer that proved nothing now counts as a refusal, after which it is sent again";
@@ -241,9 +274,8 @@ fn odoo(lines: &mut Lines, old: &Manifest, new: &Manifest) {
             let what = format!("records of Odoo's `{}`", request.model);
             lines.add(Weight::WiderHigh, "new data written", what, "it asks to create them in the tenant's Odoo");
         }
-        if known.is_some() && request.domain != before.domain {
-            let means = "other records are there for it; whether that is more cannot be told by looking";
-            lines.add(Weight::WiderHigh, "changed domain", format!("Odoo's `{}`", request.model), means);
+        if known.is_some() {
+            domain(lines, &request.model, before.domain.as_deref(), request.domain.as_deref());
         }
         let most = |request: &OdooRequest| request.max_records.unwrap_or(MAX_RECORDS);
         if known.is_some() && most(request) > most(before) {
@@ -253,6 +285,16 @@ fn odoo(lines: &mut Lines, old: &Manifest, new: &Manifest) {
     }
     for request in old.odoo.iter().filter(|request| !new.odoo.iter().any(|other| other.model == request.model)) {
         lines.add(Weight::Narrower, "Odoo model gone", format!("`{}`", request.model), "it no longer asks for it");
+    }
+}
+
+/// A domain where there was none only takes records away.
+fn domain(lines: &mut Lines, model: &str, old: Option<&str>, new: Option<&str>) {
+    if old.is_some() && new != old {
+        let means = "other records are there for it; whether that is more cannot be told by looking";
+        lines.add(Weight::WiderHigh, "changed domain", format!("Odoo's `{model}`"), means);
+    } else if new != old {
+        lines.add(Weight::Narrower, "new domain", format!("Odoo's `{model}`"), "fewer records are there for it");
     }
 }
 
@@ -290,10 +332,19 @@ fn limits(lines: &mut Lines, old: &Manifest, new: &Manifest) {
         let what = format!("{} requests under way, {} before", new.limits.max_in_flight, old.limits.max_in_flight);
         lines.add(Weight::WiderLow, "wider limits", what, "it asks the partner more at once");
     }
-    if new.limits.buckets != old.limits.buckets {
-        let means = "what the partner is said to allow is another; the operator's own limits still hold";
-        lines.add(Weight::WiderLow, "changed rate limits", "`limits.buckets`", means);
+    if more_often(&new.limits, &old.limits) {
+        let means = "it asks the partner more often; the operator's own limits still hold";
+        lines.add(Weight::WiderLow, "wider limits", "`limits.buckets`", means);
     }
+}
+
+/// Each rate there was must still be there, or a slower one over the same time.
+fn more_often(new: &Limits, old: &Limits) -> bool {
+    let burst = |bucket: &Bucket| bucket.burst.unwrap_or(bucket.requests).min(bucket.requests);
+    let holds = |before: &Bucket, now: &Bucket| {
+        now.per_seconds == before.per_seconds && now.requests <= before.requests && burst(now) <= burst(before)
+    };
+    old.buckets.iter().any(|before| !new.buckets.iter().any(|now| holds(before, now)))
 }
 
 fn settings(lines: &mut Lines, old: &Manifest, new: &Manifest) {

@@ -11,6 +11,15 @@ use wharf_domain::manifest::Manifest;
 
 use crate::manifest::{self, ManifestError};
 
+mod finding;
+mod flow;
+mod sheet;
+mod sheet_lines;
+
+pub use finding::{Finding, Level, RULES};
+pub use flow::Flow;
+pub use sheet::{Answer, Count, Known, Limit, Line, Risk, Sheet, sheet};
+
 /// One interface, versioned, with its functions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Face {
@@ -25,7 +34,7 @@ pub struct Faces {
     pub exports: Vec<Face>,
 }
 
-/// Everything `wharf adapter inspect` shows.
+/// What a file says about itself, and what its code shows.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
     pub digest: Digest,
@@ -34,7 +43,7 @@ pub struct Report {
     pub imports: Vec<Face>,
     pub exports: Vec<Face>,
     /// Differences between what is declared and what is there.
-    pub findings: Vec<String>,
+    pub findings: Vec<Finding>,
 }
 
 /// Imports and exports of a compiled component.
@@ -86,56 +95,6 @@ pub fn report(bytes: &[u8]) -> Result<Report, ManifestError> {
         manifest,
         findings: Vec::new(),
     };
-    report.findings = findings(&report);
+    report.findings = finding::of(&report);
     Ok(report)
-}
-
-fn findings(report: &Report) -> Vec<String> {
-    let imports = |plain: &str| report.imports.iter().any(|f| f.name.split('@').next() == Some(plain));
-    let mut out = Vec::new();
-    if imports("wharf:http/outgoing") && report.manifest.routes.is_empty() {
-        out.push("imports `wharf:http/outgoing` but declares no route: it will not load".to_owned());
-    }
-    if !imports("wharf:http/outgoing") && !report.manifest.routes.is_empty() {
-        out.push("declares routes but does not import `wharf:http/outgoing`".to_owned());
-    }
-    if imports("wharf:kv/store") && report.manifest.kv_bytes == 0 {
-        out.push("imports `wharf:kv/store` but declares `kv_bytes = 0`: it will not load".to_owned());
-    }
-    if !imports("wharf:kv/store") && report.manifest.kv_bytes > 0 {
-        out.push("declares `kv_bytes` but does not import `wharf:kv/store`".to_owned());
-    }
-    if imports("wharf:files/folder") && report.manifest.folders.is_empty() {
-        out.push("imports `wharf:files/folder` but declares no folder: it will not load".to_owned());
-    }
-    if !imports("wharf:files/folder") && !report.manifest.folders.is_empty() {
-        out.push("declares folders but does not import `wharf:files/folder`".to_owned());
-    }
-    if imports("wharf:odoo/records") && report.manifest.odoo.is_empty() {
-        out.push("imports `wharf:odoo/records` but declares no `[[odoo]]`: it will not load".to_owned());
-    }
-    if !imports("wharf:odoo/records") && !report.manifest.odoo.is_empty() {
-        out.push("declares `[[odoo]]` but does not import `wharf:odoo/records`".to_owned());
-    }
-    for import in &report.imports {
-        let plain = import.name.split('@').next().unwrap_or_default();
-        if !crate::caps::CAPABILITIES.iter().any(|capability| capability.import == plain) {
-            out.push(format!("imports `{}`, which this host does not offer: it will not load", import.name));
-        }
-    }
-    let buys = report.exports.iter().any(|f| f.name.starts_with("wharf:carrier/labels@"));
-    if buys && !report.manifest.routes.iter().any(|r| r.effect.as_deref() == Some("buy-label")) {
-        let text =
-            "exports `wharf:carrier/labels` but no route has `effect = \"buy-label\"`: no purchase will be believed";
-        out.push(text.to_owned());
-    }
-    for route in &report.manifest.routes {
-        if route.class() == wharf_domain::effect::EffectClass::Once && route.class.is_none() {
-            out.push(format!(
-                "route `{} {}` declares no class: it is treated as `once` and never sent again by itself",
-                route.method, route.path
-            ));
-        }
-    }
-    out
 }

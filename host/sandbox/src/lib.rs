@@ -16,6 +16,7 @@ pub mod inspect;
 mod install;
 mod kv;
 pub mod limits;
+pub mod lookalike;
 pub mod manifest;
 mod notes;
 pub mod package;
@@ -23,6 +24,7 @@ pub mod prescan;
 mod records;
 pub mod roles;
 mod services;
+pub mod surface;
 mod turn;
 mod warden;
 

@@ -13,6 +13,10 @@ use wharf_sandbox::roles::Settings;
 
 use crate::config::{Config, Connection, Tenant};
 
+mod held;
+
+pub(crate) use held::held;
+
 /// What to do about a secret the configuration does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Absent {

@@ -259,7 +259,7 @@ pub(crate) enum Events {
 }
 
 /// An adapter bound to the tenant.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Connection {
     pub(crate) id: ConnectionId,

@@ -1,6 +1,6 @@
 //! Joining the rooms: configuration in, a running set of ports out. The only place that knows every crate.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,25 +9,23 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use secrecy::{ExposeSecret, SecretString};
 use wharf_api::{TenantAccess, Token};
-use wharf_domain::ids::{ConnectionId, Digest, TenantId};
-use wharf_domain::port::carrier::Carrier;
-use wharf_domain::port::erp::Erp;
-use wharf_domain::port::records::Records;
-use wharf_domain::secret::SecretAt;
+use wharf_domain::ids::{Digest, TenantId};
 use wharf_domain::time::Clock;
-use wharf_egress::{Egress, EgressConfig, Grant, Keys, Live, Own, Vault, VaultConfig};
-use wharf_flows::order_release::Policy;
-use wharf_flows::runner::Ports;
-use wharf_odoo::{EventSource, OdooConfig, OdooErp, OdooRecords};
+use wharf_egress::{Egress, EgressConfig, Keys, Live, Own, Vault, VaultConfig};
+use wharf_odoo::{EventSource, OdooConfig};
 use wharf_sandbox::compile::{CompileLimits, Compiler};
-use wharf_sandbox::roles::Connection;
-use wharf_sandbox::{Adapter, Limits, LocalServices, Sandbox, SandboxConfig};
+use wharf_sandbox::{Adapter, Limits, Sandbox, SandboxConfig};
 use wharf_store::{Db, secrets};
 
-use crate::bind::{self, Absent};
 use crate::clock::{self, RandomIds, SystemClock};
 use crate::config::{self, Config, Events, Odoo, Tenant};
 use crate::steady::SteadyClock;
+
+mod connections;
+mod wired;
+
+pub(crate) use connections::Connections;
+pub(crate) use wired::Wired;
 
 /// Where the database is.
 pub(crate) enum Place {
@@ -118,14 +116,6 @@ pub(crate) async fn vault(config: &Config, db: &Db) -> Result<Option<Vault>> {
     Ok(Some(opened.context("the vault does not open")?))
 }
 
-/// Makes a connection's slots known to the vault, with what the configuration has for them.
-fn wire_secrets(vault: &Vault, grant: &Grant, connection: &ConnectionId) {
-    for (slot, bound) in &grant.secrets {
-        let at = SecretAt { tenant: grant.tenant.clone(), connection: connection.clone(), slot: slot.clone() };
-        vault.wire(at, &bound.slot, &bound.values);
-    }
-}
-
 /// Where the host itself answers, and the mark its requests carry. Hosts with the same advertised origins know each
 /// other's.
 pub(crate) fn own(config: &Config, listen: SocketAddr) -> Own {
@@ -185,8 +175,8 @@ pub(crate) fn compiler() -> Result<Compiler> {
 /// The hidden command behind [`compiler`].
 const COMPILE_ADAPTER: &str = "compile-adapter";
 
-/// Loads an adapter file of the configuration's folder.
-pub(crate) async fn load_adapter(config: &Config, sandbox: &Sandbox, name: &str) -> Result<Adapter> {
+/// Reads an adapter file of the configuration's folder, and loads it.
+pub(crate) async fn load_adapter(config: &Config, sandbox: &Sandbox, name: &str) -> Result<(Adapter, Vec<u8>)> {
     let path = config.path(&config.server.adapters_dir).join(format!("{name}.wasm"));
     let bytes = std::fs::read(&path).with_context(|| {
         format!(
@@ -194,93 +184,8 @@ pub(crate) async fn load_adapter(config: &Config, sandbox: &Sandbox, name: &str)
             path.display()
         )
     })?;
-    sandbox.load(bytes).await.with_context(|| format!("the adapter `{}` cannot be used", path.display()))
-}
-
-/// What tenants are connected to.
-pub(crate) struct Wired {
-    erps: BTreeMap<TenantId, Arc<dyn Erp>>,
-    carriers: BTreeMap<(TenantId, ConnectionId), Arc<dyn Carrier>>,
-    policies: BTreeMap<TenantId, Policy>,
-}
-
-impl Ports for Wired {
-    fn erp(&self, tenant: &TenantId) -> Option<Arc<dyn Erp>> {
-        self.erps.get(tenant).cloned()
-    }
-    fn carrier(&self, tenant: &TenantId, connection: &ConnectionId) -> Option<Arc<dyn Carrier>> {
-        self.carriers.get(&(tenant.clone(), connection.clone())).cloned()
-    }
-    fn order_release(&self, tenant: &TenantId) -> Option<Policy> {
-        self.policies.get(tenant).cloned()
-    }
-}
-
-impl Wired {
-    /// Binds every connection. One that cannot be bound stops the start: a host that silently lacks a carrier would
-    /// let orders wait for nothing.
-    pub(crate) async fn new(config: &Config, db: &Db, vault: Option<&Vault>, own: Own) -> Result<Self> {
-        let egress = egress(config, Some(db.clone()), vault.cloned(), own)?;
-        let clock: Arc<dyn Clock> = Arc::new(db.clone());
-        let sandbox = sandbox(config)?;
-        let mut odoos: BTreeMap<TenantId, Arc<dyn Records>> = BTreeMap::new();
-        for (tenant, settings) in config.tenants.iter().filter_map(|t| Some((t, t.odoo.as_ref()?))) {
-            let settings = odoo(config, tenant, settings)?;
-            let records = OdooRecords::new(egress.clone(), Arc::clone(&clock), &settings);
-            odoos.insert(tenant.id.clone(), Arc::new(records));
-        }
-        let services = LocalServices::durable(egress.clone(), Arc::clone(&clock), db.clone()).with_odoos(odoos);
-        let services = Arc::new(services);
-        let mut loaded: BTreeMap<&str, Arc<Adapter>> = BTreeMap::new();
-        let mut places = BTreeSet::new();
-        let mut wired = Self { erps: BTreeMap::new(), carriers: BTreeMap::new(), policies: BTreeMap::new() };
-        for tenant in &config.tenants {
-            for c in &tenant.connections {
-                let adapter = match loaded.get(c.adapter.as_str()) {
-                    Some(adapter) => Arc::clone(adapter),
-                    None => {
-                        let adapter = Arc::new(load_adapter(config, &sandbox, &c.adapter).await?);
-                        loaded.insert(&c.adapter, Arc::clone(&adapter));
-                        adapter
-                    }
-                };
-                let of_adapter = (&adapter.manifest, Some(adapter.digest.clone()));
-                let (grant, settings) = bind::connection(config, tenant, c, of_adapter, Absent::of(config))?;
-                if let Some(vault) = vault {
-                    wire_secrets(vault, &grant, &c.id);
-                }
-                for folder in &settings.capabilities.folders {
-                    if !places.insert(folder.path.clone()) {
-                        bail!("`folders.{}` of connection `{}` is another connection's too", folder.name, c.id);
-                    }
-                }
-                tracing::info!(tenant = %tenant.id, name = %tenant.name, connection = %c.id, adapter = %adapter.name, version = %adapter.version, digest = %adapter.digest, "connection bound");
-                let sandbox = Arc::clone(&sandbox);
-                let bound = Connection::new(sandbox, adapter, services.clone(), Arc::new(grant), settings);
-                wired.carriers.insert((tenant.id.clone(), c.id.clone()), Arc::new(bound));
-            }
-            if let Some(settings) = &tenant.odoo {
-                let settings = odoo(config, tenant, settings)?;
-                if let Some(vault) = vault {
-                    let (slot, bound) = wharf_odoo::key_slot(&settings);
-                    let connection = ConnectionId::parse(wharf_odoo::CONNECTION)?;
-                    vault.wire(SecretAt { tenant: tenant.id.clone(), connection, slot }, &bound.slot, &bound.values);
-                }
-                let erp = OdooErp::new(egress.clone(), Arc::clone(&clock), &settings);
-                wired.erps.insert(tenant.id.clone(), Arc::new(erp));
-            }
-            if let Some(policy) = &tenant.order_release {
-                wired.policies.insert(tenant.id.clone(), policy.clone());
-            }
-            for at in match vault {
-                Some(vault) => vault.missing(&tenant.id).await?,
-                None => Vec::new(),
-            } {
-                tracing::warn!(tenant = %tenant.id, secret = %at, "secret `{at}` has no value; hand it in with `wharf secret set`");
-            }
-        }
-        Ok(wired)
-    }
+    let adapter = sandbox.load(bytes.clone()).await;
+    Ok((adapter.with_context(|| format!("the adapter `{}` cannot be used", path.display()))?, bytes))
 }
 
 /// Who may call the API.

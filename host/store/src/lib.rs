@@ -18,6 +18,7 @@ mod error;
 pub mod exceptions;
 pub mod flows;
 pub mod folders;
+pub mod grants;
 pub mod inbox;
 pub mod jobs;
 pub mod kv;
@@ -29,6 +30,7 @@ pub mod schedules;
 pub mod secrets;
 mod sql;
 pub mod tapes;
+pub mod usage;
 mod wake;
 mod writer;
 

@@ -48,6 +48,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0006_secrets"),
     migration!("0007_folders"),
     migration!("0008_budgets"),
+    migration!("0009_grants"),
 ];
 
 const HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_migration \

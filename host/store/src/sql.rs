@@ -31,7 +31,7 @@ impl Engine {
 
 /// Fragment, its SQLite text, its PostgreSQL text. SQLite has one writer: what a transaction has read stays true until
 /// it ends, so there is nothing to lock.
-const FRAGMENTS: [(&str, &str, &str); 6] = [
+const FRAGMENTS: [(&str, &str, &str); 8] = [
     // Rows another transaction holds are passed over.
     ("{skip_locked}", "", "FOR UPDATE SKIP LOCKED"),
     // Nobody else may change what was read.
@@ -41,6 +41,14 @@ const FRAGMENTS: [(&str, &str, &str); 6] = [
     // The elements of a JSON array, the first bind, as `e.value`.
     ("{each}", "json_each($1) AS e", "jsonb_array_elements(CAST($1 AS jsonb)) AS e(value)"),
     ("{for_update_of_job}", "", "FOR UPDATE OF job"),
+    // Parts of a recorded request; absent when there is none. PostgreSQL reads no JSON with an escaped zero in it, which a
+    // partner may send; within a text of it the quotes would be escaped, so no body looks like the member.
+    (
+        "{tape_method}",
+        "json_extract(exchange, '$.request.method')",
+        r#"substring(exchange FROM '"method":"([A-Z]+)"')"#,
+    ),
+    ("{tape_uri}", "json_extract(exchange, '$.request.uri')", r#"substring(exchange FROM '"uri":"([^"\\]*)"')"#),
     // Milliseconds since 1970 by the clock of the database; only for engines with several hosts.
     ("{clock}", "NULL", "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"),
 ];

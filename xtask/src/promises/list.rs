@@ -35,7 +35,7 @@ pub(super) const PROMISES: [Promise; 25] = [
     later(16, "A webhook may come often, late and out of order"),
     due(17, "A database that was restarted needs no hand"),
     due(18, "A clock that jumps fires no timer early or twice"),
-    later(19, "An upgrade never widens what an adapter may do without a person's word"),
+    due(19, "An upgrade never widens what an adapter may do without a person's word"),
     later(20, "Whoever changes the audit log is found out"),
     later(21, "No tenant sees anything of another one"),
     due(22, "A graceful stop leaves no lease and cuts nothing off"),

@@ -4,6 +4,7 @@ pub(crate) mod connections;
 pub(crate) mod effects;
 pub(crate) mod exceptions;
 pub(crate) mod flows;
+pub(crate) mod grants;
 pub(crate) mod jobs;
 pub(crate) mod restore;
 pub(crate) mod schedules;

@@ -102,7 +102,8 @@ fn more_of_odoo_and_of_folders_is_wider() {
             "new data written",
         ),
         (with(odoo), with(&odoo.replace("reason", "create = true\nreason")), Weight::WiderHigh, "new data written"),
-        (with(odoo), with(&odoo.replace("reason", "domain = '[]'\nreason")), Weight::WiderHigh, "changed domain"),
+        (with(odoo), with(&odoo.replace("reason", "domain = '[]'\nreason")), Weight::Narrower, "new domain"),
+        (with(&odoo.replace("reason", "domain = '[]'\nreason")), with(odoo), Weight::WiderHigh, "changed domain"),
         (with(odoo), with(&odoo.replace("reason", "max_records = 501\nreason")), Weight::WiderLow, "wider limits"),
         (with(""), with(folder), Weight::WiderHigh, "new data read"),
         (with(folder), with(""), Weight::Narrower, "folder gone"),
@@ -152,22 +153,68 @@ fn imports_and_abilities_are_read_from_the_code() {
     );
 }
 
+const SPANS: [u32; 2] = [1, 60];
+/// More calls than any bucket of the test allows.
+const WITHOUT_END: u32 = 9;
+
 /// What a manifest may do, as a set: the order that is published is "is a subset of".
 fn capabilities(manifest: &Manifest) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
-    all.extend(manifest.endpoints.iter().map(|endpoint| format!("send to {}", endpoint.origin)));
+    all.extend(
+        manifest.endpoints.iter().map(|endpoint| format!("send to {:?} {}", endpoint.environment, endpoint.origin)),
+    );
     all.extend(manifest.secrets.iter().map(|(name, slot)| format!("use {name} as {slot:?}")));
     all.extend((0..manifest.kv_bytes).map(|byte| format!("keep byte {byte}")));
     all.extend((0..manifest.limits.max_in_flight.get()).map(|call| format!("have call {call} under way")));
+    for per_seconds in SPANS {
+        let of_it = manifest.limits.buckets.iter().filter(|bucket| bucket.per_seconds.get() == per_seconds);
+        let most = of_it.map(|bucket| bucket.requests.get()).min().unwrap_or(WITHOUT_END);
+        all.extend((0..most).map(|call| format!("make call {call} within {per_seconds} s")));
+    }
+    for request in &manifest.odoo {
+        all.insert(format!("search {}", request.model));
+        all.extend(request.read.iter().map(|field| format!("read {field} of {}", request.model)));
+        all.extend(request.write.iter().map(|field| format!("write {field} of {}", request.model)));
+        all.extend(request.create.then(|| format!("create {}", request.model)));
+        all.extend((0..request.max_records.unwrap_or(MAX_RECORDS)).map(|n| format!("see {n} of {}", request.model)));
+    }
     for route in &manifest.routes {
         let name = format!("{} {}", route.method, route.path);
         all.extend((0..=freedom(route.class())).map(|level| format!("repeat {name} at {level}")));
         all.insert(format!("do {:?} by {name}", route.effect));
+        all.extend(route.key.iter().map(|key| format!("rely on {key:?} of {name}")));
         all.extend(route.secret.iter().map(|slot| format!("send {slot} by {name}")));
         let proofs = (100..600).filter(|status| route.proves_no_effect(*status));
         all.extend(proofs.map(|status| format!("believe {status} of {name}")));
     }
     all
+}
+
+fn buckets() -> impl Strategy<Value = Vec<Bucket>> {
+    let bucket = (1..5_u32, prop::sample::select(SPANS.to_vec())).prop_map(|(requests, per_seconds)| Bucket {
+        requests: requests.try_into().expect("not zero"),
+        per_seconds: per_seconds.try_into().expect("not zero"),
+        burst: None,
+    });
+    prop::collection::vec(bucket, 0..3)
+}
+
+fn models() -> impl Strategy<Value = Vec<OdooRequest>> {
+    let fields = || prop::sample::subsequence(vec!["name", "zip"], 0..=2);
+    let owned = |fields: Vec<&str>| fields.into_iter().map(str::to_owned).collect::<Vec<_>>();
+    let one = move |model: &'static str| {
+        (fields(), fields(), any::<bool>(), 1..4_u32).prop_map(move |(read, write, create, most)| OdooRequest {
+            model: model.to_owned(),
+            read: owned(read),
+            write: owned(write),
+            create,
+            domain: None,
+            max_records: Some(most),
+            reason: "test".to_owned(),
+        })
+    };
+    (prop::option::of(one("res.partner")), prop::option::of(one("res.country")))
+        .prop_map(|(partner, country)| partner.into_iter().chain(country).collect())
 }
 
 /// Manifests that differ in what they may do and in nothing else.
@@ -182,8 +229,9 @@ fn manifests() -> impl Strategy<Value = Manifest> {
         prop::option::of(prop::sample::subsequence(vec![400_u16, 401, 409, 500], 0..=4)),
     );
     let secrets = prop::sample::subsequence(vec!["one", "two"], 0..=2);
-    (origins, prop::collection::vec(route, 0..4), secrets, any::<bool>(), 0..3_u64, 1..4_u16).prop_map(
-        |(origins, routes, secrets, basic, kv_bytes, under_way)| {
+    let rest = (buckets(), models());
+    (origins, prop::collection::vec(route, 0..4), secrets, any::<bool>(), 0..3_u64, 1..4_u16, rest).prop_map(
+        |(origins, routes, secrets, basic, kv_bytes, under_way, (buckets, odoo))| {
             let mut manifest = report(TOML).manifest;
             let endpoint = |origin: &str| Endpoint {
                 environment: wharf_domain::ctx::Environment::Live,
@@ -213,6 +261,8 @@ fn manifests() -> impl Strategy<Value = Manifest> {
             };
             manifest.secrets = secrets.into_iter().map(|name| (name.to_owned(), slot.clone())).collect();
             manifest.kv_bytes = kv_bytes;
+            manifest.limits.buckets = buckets;
+            manifest.odoo = odoo;
             manifest.limits.max_in_flight = under_way.try_into().expect("not zero");
             manifest
         },
@@ -224,7 +274,7 @@ proptest! {
 
     /// A person is asked exactly when there is something the new version may do and the old one may not.
     #[test]
-    fn an_upgrade_is_wider_exactly_when_it_may_do_something_new(old in manifests(), new in manifests()) {
+    fn p19_a_person_is_asked_exactly_when_an_upgrade_may_do_something_new(old in manifests(), new in manifests()) {
         let (mut before, mut after) = (report(TOML), report(TOML));
         let more: Vec<String> = capabilities(&new).difference(&capabilities(&old)).cloned().collect();
         (before.manifest, after.manifest) = (old, new);

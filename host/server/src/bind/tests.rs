@@ -98,3 +98,52 @@ fn h8_no_tenants_odoo_is_a_partner() {
         assert!(format!("{err:#}").contains("is an Odoo of this host"), "{err:#}");
     }
 }
+
+/// What somebody accepted of `MANIFEST`.
+fn accepted() -> wharf_sandbox::surface::Surface {
+    let mut manifest = from_toml("adapter.toml", MANIFEST).expect("manifest");
+    manifest.odoo[0].read = vec!["zip".to_owned()];
+    manifest.odoo[0].write.clear();
+    manifest.odoo[0].max_records = Some(50);
+    let narrowed = serde_json::json!({ "res.partner": r#"[["vip", "=", false]]"# });
+    serde_json::from_value(serde_json::json!({
+        "manifest": manifest, "imports": [], "exports": [], "allow_private": false, "companies": [3],
+        "writes_per_hour": 7, "narrowed": narrowed,
+    }))
+    .expect("surface")
+}
+
+/// The connection of `config` while something wider waits.
+fn waiting(config: &str) -> Result<(Grant, Settings)> {
+    let config: Config = toml::from_str(config)?;
+    let tenant = &config.tenants[0];
+    held(&config, tenant, &tenant.connections[0], (&accepted(), Digest::of(b"old")), Absent::Refuse)
+}
+
+#[test]
+fn p19_while_something_waits_a_connection_has_what_was_accepted_and_is_still_given() {
+    // The file now gives more, and speaks of a newer adapter, too.
+    let more = format!(
+        "{CONFIG}endpoint = \"https://elsewhere.example\"\nallow_private_address = true\nconfig = {{ new = \"1\" }}\n{}",
+        GRANT
+            .replace("writes_per_hour = 7", "writes_per_hour = 900")
+            .replace("[\"zip\"]", "[\"zip\", \"name\"]\nwrite = [\"ref\"]")
+    );
+    let (grant, settings) = waiting(&more).expect("bound");
+    assert_eq!((grant.origins[0].url.as_str(), grant.origins[0].allow_private), ("https://api.example.com", false));
+    assert_eq!((settings.environment, settings.config.len()), (wharf_domain::ctx::Environment::Test, 0));
+    let odoo = &settings.capabilities.odoo;
+    let partner = odoo.model("res.partner").expect("granted");
+    assert_eq!((odoo.writes_per_hour, partner.max_records), (7, 50));
+    assert!(partner.read.len() == 1 && partner.read.contains("zip") && partner.write.is_empty());
+
+    // What it takes away is gone, whatever waits.
+    let less = format!("{CONFIG}{}", GRANT.replace("= 7", "= 2").replace("[\"zip\"]", "[]").replace("vip", "new"));
+    let odoo = &waiting(&less).expect("bound").1.capabilities.odoo;
+    let partner = odoo.model("res.partner").expect("granted");
+    assert_eq!((odoo.writes_per_hour, partner.read.len()), (2, 0));
+    assert_eq!(partner.narrowed.as_deref(), Some(r#"[["vip","=",false],["new","=",false]]"#), "both domains hold");
+    assert_eq!(waiting(CONFIG).expect("bound").1.capabilities.odoo, OdooAccess::default(), "nothing is given any more");
+    let other = format!("{CONFIG}{GRANT}").replace("company = 3", "company = 4");
+    assert_eq!(waiting(&other).expect("bound").1.capabilities.odoo, OdooAccess::default(), "another company");
+}

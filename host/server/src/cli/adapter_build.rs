@@ -32,7 +32,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
         report.digest
     ))?;
     for finding in &report.findings {
-        say(format!("  note: {finding}"))?;
+        say(format!("  {}: {}", finding.rule, finding.text))?;
     }
     Ok(0)
 }

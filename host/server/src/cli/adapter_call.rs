@@ -1,25 +1,17 @@
 //! `wharf adapter call`: one operation of one adapter file, without a server, a database or Odoo.
 
-use std::collections::BTreeMap;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
-use wharf_domain::ctx::{CallCtx, Environment};
-use wharf_domain::ids::TenantId;
 use wharf_domain::manifest::Manifest;
-use wharf_domain::time::Clock;
-use wharf_egress::{Egress, EgressConfig, Grant, Live, Origin, Replay, Wire};
-use wharf_sandbox::roles::{Connection, INPUT, Invoked, OPERATIONS, Settings};
-use wharf_sandbox::{Adapter, Limits, LocalServices, Sandbox, SandboxConfig};
+use wharf_sandbox::LocalServices;
+use wharf_sandbox::roles::{INPUT, Invoked, OPERATIONS};
 
+use super::offline::{Offline, Program};
 use super::{FAULT, Failure, Outcome, WRONG_USE, say, wrong_use};
-use crate::bind::{self, Absent};
-use crate::clock::SystemClock;
-use crate::config::{self, Config};
-use crate::wire;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
@@ -54,26 +46,22 @@ Without --replay and --http every request is refused.
 Exit codes: 0 the operation succeeded, 3 it answered with a fault, 2 wrong use, 1 anything else.";
 
 pub(crate) async fn run(args: Args) -> Outcome {
-    let bytes = std::fs::read(&args.file)
-        .with_context(|| format!("cannot read the adapter `{}`", args.file.display()))
-        .map_err(wrong_use)?;
     if !OPERATIONS.contains(&args.operation.as_str()) {
         let known = OPERATIONS.join(", ");
         return Err(wrong_use(anyhow::anyhow!("there is no operation `{}`; known are {known}", args.operation)));
     }
-    let sandbox = Sandbox::new(SandboxConfig {
-        limits: Limits::default(),
-        cache_dir: None,
-        threads: 1,
-        compiler: Some(wire::compiler()?),
-    })?;
-    let adapter =
-        sandbox.load(bytes).await.with_context(|| format!("`{}` cannot be used as an adapter", args.file.display()))?;
-    let inputs = inputs(&args, &adapter.manifest).map_err(wrong_use)?;
-    let (sandbox, adapter) = (Arc::new(sandbox), Arc::new(adapter));
+    let program = Program::load(&args.file).await?;
+    let inputs = inputs(&args, &program.adapter.manifest).map_err(wrong_use)?;
+    let offline = Offline {
+        replay: args.replay.clone(),
+        http: args.http.clone(),
+        config: args.config.clone(),
+        // The adapter's own example cannot know the recorded numbers.
+        alike: args.input.is_none(),
+    };
     let mut invoked = None;
     for input in inputs {
-        let done = attempt(&args, &sandbox, &adapter, input).await?;
+        let done = attempt(&program, &offline, &args.operation, input).await?;
         let missed = matches!(&done.result, Err(fault) if fault.code == "egress.no-recording");
         // The first example the recording answers; when it answers none, the first one says what is missing.
         if !missed || invoked.is_none() {
@@ -104,43 +92,11 @@ pub(crate) async fn run(args: Args) -> Outcome {
 }
 
 /// Runs the operation once, from a fresh recording.
-async fn attempt(
-    args: &Args,
-    sandbox: &Arc<Sandbox>,
-    adapter: &Arc<Adapter>,
-    input: Value,
-) -> Result<Invoked, Failure> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let bound = bind(args, &adapter.manifest).map_err(wrong_use)?;
-    let limits = EgressConfig::default();
-    let transport: Arc<dyn Wire> = match &args.replay {
-        Some(path) => {
-            let replay = Replay::from_file(path)
-                .with_context(|| format!("`{}` is no recording", path.display()))
-                .map_err(wrong_use)?;
-            // The adapter's own example cannot know the recorded numbers.
-            let routes = if args.input.is_none() { adapter.manifest.routes.as_slice() } else { &[] };
-            Arc::new(replay.alike(routes))
-        }
-        None if args.http.is_some() => Arc::new(Live::new(&limits)?),
-        None => Arc::new(Replay::empty()),
-    };
-    let egress = Egress::new(None, Arc::clone(&clock), limits, transport);
-    let services = Arc::new(LocalServices::offline(egress, Arc::clone(&clock)));
-    let ctx = CallCtx {
-        tenant: bound.grant.tenant.clone(),
-        job: None,
-        fence: 0,
-        attempt: 1,
-        flow: None,
-        business: None,
-        deadline: clock.now().plus(60_000),
-        urgent: false,
-        promised: None,
-    };
-    let (sandbox, adapter) = (Arc::clone(sandbox), Arc::clone(adapter));
-    let connection = Connection::new(sandbox, adapter, services, Arc::new(bound.grant), bound.settings);
-    Ok(connection.invoke(&ctx, &args.operation, input).await)
+async fn attempt(program: &Program, offline: &Offline, operation: &str, input: Value) -> Result<Invoked, Failure> {
+    let (egress, clock) = offline.egress(&program.adapter.manifest)?;
+    let services = Arc::new(LocalServices::offline(egress, clock));
+    let bound = offline.bind(&program.adapter.manifest).map_err(wrong_use)?;
+    Ok(program.invoke(bound, services, operation, input).await)
 }
 
 /// The given input; without one every example of the operation, `name` before `name/variant`.
@@ -171,119 +127,4 @@ fn examples(args: &Args, manifest: &Manifest) -> Result<Vec<Value>> {
         bail!("`{}` needs --input: the adapter carries no example for it", args.operation);
     }
     texts.into_iter().map(|text| serde_json::from_str(text).context("the adapter's example is not JSON")).collect()
-}
-
-/// A grant and settings for an offline call.
-struct Bound {
-    grant: Grant,
-    settings: Settings,
-}
-
-fn bind(args: &Args, manifest: &Manifest) -> Result<Bound> {
-    if let Some(http) = &args.http {
-        config::origin(http).context("`--http`")?;
-    }
-    let given = match &args.config {
-        Some(path) => Given::read(path, manifest)?,
-        None => Given::default(),
-    };
-    if let Some(bound) = given.connection {
-        if args.http.is_some() && bound.settings.environment == Environment::Live {
-            bail!("the connection is `live`: its credentials are not sent to `--http`; use a `test` connection");
-        }
-        return Ok(override_origin(bound, args.http.as_deref()));
-    }
-    let mut config = BTreeMap::new();
-    for (name, key) in &manifest.config {
-        // Offline a missing account number is no reason to stop: the placeholder shows where it would stand.
-        let placeholder = key.required.then(|| format!("{{{{config:{name}}}}}"));
-        if let Some(value) = given.keys.get(name).cloned().or_else(|| key.default.clone()).or(placeholder) {
-            config.insert(name.clone(), value);
-        }
-    }
-    if let Some(unknown) = given.keys.keys().find(|k| !manifest.config.contains_key(*k)) {
-        let known = manifest.config.keys().cloned().collect::<Vec<_>>().join(", ");
-        bail!("`{unknown}` is no setting of this adapter; known are {known}");
-    }
-    let endpoint = manifest
-        .endpoints
-        .iter()
-        .find(|e| e.environment == Environment::Test)
-        .or_else(|| manifest.endpoints.first())
-        .map(|e| e.origin.clone())
-        .unwrap_or_default();
-    let tenant = TenantId::parse("offline")?;
-    let grant = Grant {
-        tenant,
-        connection: "offline".to_owned(),
-        adapter_digest: None,
-        origins: vec![Origin { url: endpoint.clone(), allow_private: false }],
-        routes: manifest.routes.clone(),
-        secrets: bind::unbound_secrets(manifest),
-        config: config.clone(),
-        limits: wharf_egress::Limits::default(),
-        terms: None,
-    };
-    let settings = Settings {
-        environment: Environment::Test,
-        endpoint,
-        config: config.into_iter().collect(),
-        capabilities: Arc::default(),
-    };
-    Ok(override_origin(Bound { grant, settings }, args.http.as_deref()))
-}
-
-fn override_origin(mut bound: Bound, http: Option<&str>) -> Bound {
-    if let Some(origin) = http {
-        let origin = origin.trim_end_matches('/').to_owned();
-        bound.grant.origins = vec![Origin { url: origin.clone(), allow_private: true }];
-        bound.settings.endpoint = origin;
-    }
-    bound
-}
-
-/// What `--config` gave.
-#[derive(Default)]
-struct Given {
-    keys: BTreeMap<String, String>,
-    connection: Option<Bound>,
-}
-
-impl Given {
-    fn read(path: &Path, manifest: &Manifest) -> Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-        let table: toml::Table = match serde_json::from_str::<toml::Table>(&text) {
-            Ok(table) => table,
-            Err(_) => {
-                toml::from_str(&text).with_context(|| format!("`{}` is neither JSON nor TOML", path.display()))?
-            }
-        };
-        if table.contains_key("server") {
-            return Self::from_host_config(path, manifest);
-        }
-        let mut keys = BTreeMap::new();
-        for (name, value) in table {
-            match value {
-                toml::Value::String(text) => keys.insert(name, text),
-                toml::Value::Integer(number) => keys.insert(name, number.to_string()),
-                toml::Value::Boolean(flag) => keys.insert(name, flag.to_string()),
-                _ => bail!("`{name}` in `{}` must be a text, a number or a boolean", path.display()),
-            };
-        }
-        Ok(Self { keys, connection: None })
-    }
-
-    fn from_host_config(path: &Path, manifest: &Manifest) -> Result<Self> {
-        let config = Config::read(path)?;
-        let bound = config
-            .tenants
-            .iter()
-            .flat_map(|tenant| tenant.connections.iter().map(move |connection| (tenant, connection)))
-            .find(|(_, connection)| connection.adapter == manifest.name);
-        if let Some((tenant, connection)) = bound {
-            let (grant, settings) = bind::connection(&config, tenant, connection, (manifest, None), Absent::Refuse)?;
-            return Ok(Self { keys: BTreeMap::new(), connection: Some(Bound { grant, settings }) });
-        }
-        bail!("`{}` has no connection of the adapter `{}`", path.display(), manifest.name)
-    }
 }

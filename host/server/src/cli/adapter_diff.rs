@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use wharf_sandbox::diff::{self, Diff, Weight};
+use wharf_sandbox::diff::{self, Diff, Line, Weight};
 use wharf_sandbox::inspect::{self, Report};
 
 use super::adapter_inspect::clean;
 use super::api_client::table;
-use super::{Failure, Outcome, say, wrong_use};
+use super::{Failure, Outcome, sarif, say, wrong_use};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
@@ -23,6 +23,9 @@ pub(crate) struct Args {
     /// A Markdown table, for a pull request
     #[arg(long, conflicts_with = "json")]
     markdown: bool,
+    /// The lines as SARIF 2.1.0, for tools that show them beside the code
+    #[arg(long, conflicts_with_all = ["json", "markdown"])]
+    sarif: bool,
 }
 
 const AFTER_HELP: &str = "\
@@ -35,6 +38,8 @@ pub(crate) fn run(args: &Args) -> Outcome {
         say(serde_json::to_string_pretty(&found)?)?;
     } else if args.markdown {
         say(markdown(&found))?;
+    } else if args.sarif {
+        say(serde_json::to_string_pretty(&results(&found, &args.new))?)?;
     } else {
         say(text(&found))?;
     }
@@ -86,9 +91,31 @@ fn markdown(found: &Diff) -> String {
     out.trim_end().to_owned()
 }
 
+/// One rule per weight: the groups are many and say themselves what they are.
+const RULES: &[(&str, &str)] = &[
+    ("narrower", "It can do less than before, or only words changed."),
+    ("wider-low", "It can do more of the same."),
+    ("wider-high", "It can do something new: a person has to accept it."),
+    ("incompatible", "It cannot take the old one's place as it stands."),
+];
+
+fn results(found: &Diff, file: &Path) -> serde_json::Value {
+    let rule = |weight| match weight {
+        Weight::Narrower => RULES[0].0,
+        Weight::WiderLow => RULES[1].0,
+        Weight::WiderHigh => RULES[2].0,
+        Weight::Incompatible => RULES[3].0,
+    };
+    let one = |line: &Line| sarif::Found {
+        rule: rule(line.weight),
+        level: sarif::level_of(line.weight),
+        text: clean(&format!("{}: {}: {}", line.group, line.what, line.means)),
+    };
+    sarif::log(RULES, file, found.lines.iter().map(one))
+}
+
 #[cfg(test)]
 mod tests {
-    use wharf_sandbox::diff::Line;
 
     use super::*;
 
@@ -105,6 +132,8 @@ mod tests {
         assert_eq!(shown.lines().count(), 5, "{shown}");
         assert!(shown.contains("a\\|b") && !shown.contains('\u{1b}'), "{shown}");
         assert_eq!(text(&found).lines().count(), 4);
+        let log = results(&found, Path::new("new.wasm")).to_string();
+        assert!(log.contains("\"ruleId\":\"wider-high\"") && !log.contains("\\u001b"), "{log}");
         assert_eq!(text(&Diff { weight: Weight::Narrower, lines: vec![] }), "It can do the same or less.");
     }
 }

@@ -37,6 +37,11 @@ pub(crate) struct Client {
 }
 
 impl Host {
+    /// For a command that asks a host only when it is told to.
+    pub(crate) fn at(config: PathBuf, url: Option<String>) -> Self {
+        Self { config, url, json: false }
+    }
+
     pub(crate) fn client(&self) -> Result<Client, Failure> {
         let config = Config::read(&self.config)?;
         let token = config.secret(&config.server.admin_token).context("`server.admin_token`")?;

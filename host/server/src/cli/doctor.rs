@@ -4,12 +4,15 @@ use std::path::PathBuf;
 
 use wharf_domain::time::Clock as _;
 use wharf_odoo::{Level, probe};
+use wharf_sandbox::surface::Surface;
 use wharf_store::Db;
+use wharf_store::grants::GrantAt;
 
 use super::{FAILED, Failure, Outcome, say};
 use crate::bind::{self, Absent};
 use crate::clock::SystemClock;
 use crate::config::{Config, Tenant};
+use crate::grants::{self, Asked};
 use crate::wire;
 
 #[derive(Debug, clap::Args)]
@@ -48,10 +51,13 @@ pub(crate) async fn run(args: Args) -> Outcome {
         Ok(_) => seen.fine("the admin token is readable")?,
         Err(e) => seen.problem(&format!("`server.admin_token`: {e:#}"), None)?,
     }
-    database(&config, &mut seen).await?;
+    let db = database(&config, &mut seen).await?;
     for tenant in &config.tenants {
-        connections(&config, tenant, &mut seen).await?;
+        connections(&config, tenant, db.as_ref(), &mut seen).await?;
         odoo(&config, tenant, &mut seen).await?;
+    }
+    if let Some(db) = db {
+        db.close().await;
     }
     say(match seen.problems {
         0 => "all is well".to_owned(),
@@ -60,26 +66,25 @@ pub(crate) async fn run(args: Args) -> Outcome {
     Ok(if seen.problems == 0 { 0 } else { FAILED })
 }
 
-async fn database(config: &Config, seen: &mut Examination) -> Result<(), Failure> {
-    match wire::open_db(config).await {
-        Ok(db) => {
-            match db.check_schema().await {
-                Ok(()) => {
-                    seen.fine("the database is there and up to date")?;
-                    match wire::vault(config, &db).await {
-                        Ok(Some(_)) => seen.fine("the vault opens")?,
-                        Ok(None) => {}
-                        Err(e) => seen.problem(&format!("{e:#}"), None)?,
-                    }
-                    clocks(config, &db, seen).await?;
-                }
-                Err(e) => seen.problem(&e.to_string(), None)?,
-            }
-            db.close().await;
-            Ok(())
-        }
-        Err(e) => seen.problem(&format!("{e:#}"), None),
+/// The database, when it can be asked.
+async fn database(config: &Config, seen: &mut Examination) -> Result<Option<Db>, Failure> {
+    let db = match wire::open_db(config).await {
+        Ok(db) => db,
+        Err(e) => return seen.problem(&format!("{e:#}"), None).map(|()| None),
+    };
+    if let Err(e) = db.check_schema().await {
+        seen.problem(&e.to_string(), None)?;
+        db.close().await;
+        return Ok(None);
     }
+    seen.fine("the database is there and up to date")?;
+    match wire::vault(config, &db).await {
+        Ok(Some(_)) => seen.fine("the vault opens")?,
+        Ok(None) => {}
+        Err(e) => seen.problem(&format!("{e:#}"), None)?,
+    }
+    clocks(config, &db, seen).await?;
+    Ok(Some(db))
 }
 
 /// Does this machine's clock fit what the database says?
@@ -97,7 +102,7 @@ async fn clocks(config: &Config, db: &Db, seen: &mut Examination) -> Result<(), 
     seen.warning(&text, Some("set it right, and let a time service keep it; the host goes by the database until then"))
 }
 
-async fn connections(config: &Config, tenant: &Tenant, seen: &mut Examination) -> Result<(), Failure> {
+async fn connections(config: &Config, tenant: &Tenant, db: Option<&Db>, seen: &mut Examination) -> Result<(), Failure> {
     let sandbox = match wire::sandbox(config) {
         Ok(sandbox) => sandbox,
         Err(e) => return seen.problem(&format!("{e:#}"), None),
@@ -106,13 +111,30 @@ async fn connections(config: &Config, tenant: &Tenant, seen: &mut Examination) -
         let name = format!("connection `{}` of tenant `{}`", c.id, tenant.id);
         match wire::load_adapter(config, &sandbox, &c.adapter).await {
             Err(e) => seen.problem(&format!("{name}: {e:#}"), None)?,
-            Ok(adapter) => match bind::connection(config, tenant, c, (&adapter.manifest, None), Absent::of(config)) {
-                Ok(_) => seen.fine(&format!("{name}: {} {} {}", adapter.name, adapter.version, adapter.digest))?,
-                Err(e) => seen.problem(&format!("{e:#}"), None)?,
-            },
+            Ok((adapter, _)) => {
+                match bind::connection(config, tenant, c, (&adapter.manifest, None), Absent::of(config)) {
+                    Ok((grant, settings)) => {
+                        seen.fine(&format!("{name}: {} {} {}", adapter.name, adapter.version, adapter.digest))?;
+                        let at = GrantAt { tenant: tenant.id.clone(), connection: c.id.clone() };
+                        let surface = Surface::of(&adapter, &grant, &settings);
+                        stands(db, &Asked { at, adapter: &adapter, surface }, seen).await?;
+                    }
+                    Err(e) => seen.problem(&format!("{e:#}"), None)?,
+                }
+            }
         }
     }
     Ok(())
+}
+
+/// Has somebody to decide before the connection goes on as it is written?
+async fn stands(db: Option<&Db>, asked: &Asked<'_>, seen: &mut Examination) -> Result<(), Failure> {
+    let Some(db) = db else { return Ok(()) };
+    match grants::look(db, asked).await {
+        Ok(Some(open)) => seen.warning(&open, None),
+        Ok(None) => Ok(()),
+        Err(e) => seen.problem(&format!("{e:#}"), None),
+    }
 }
 
 async fn odoo(config: &Config, tenant: &Tenant, seen: &mut Examination) -> Result<(), Failure> {

@@ -7,6 +7,7 @@ mod adapter_build;
 mod adapter_call;
 mod adapter_diff;
 mod adapter_inspect;
+mod adapter_trial;
 mod api_client;
 mod backup;
 mod compile_adapter;
@@ -14,13 +15,18 @@ mod doctor;
 mod effects_decide;
 mod effects_list;
 mod effects_show;
+mod grant_decide;
+mod grant_list;
+mod grant_show;
 mod jobs_cancel;
 mod jobs_list;
 mod jobs_replay;
 mod jobs_show;
 mod migrate;
 mod odoo_setup;
+mod offline;
 mod restore;
+mod sarif;
 mod secret_list;
 mod secret_move;
 mod secret_set;
@@ -75,6 +81,9 @@ enum Command {
     /// Hands secrets in and moves their versions; nothing ever shows one
     #[command(subcommand)]
     Secret(Secret),
+    /// Looks at what connections may do, and decides about what waits
+    #[command(subcommand)]
+    Grant(Grant),
     /// Works on adapter files, offline
     #[command(subcommand)]
     Adapter(Adapter),
@@ -96,6 +105,8 @@ enum Adapter {
     Diff(adapter_diff::Args),
     /// Runs one operation of an adapter file
     Call(adapter_call::Args),
+    /// Runs an adapter's examples against recordings, to see what it really asks for
+    Trial(adapter_trial::Args),
 }
 
 #[derive(Debug, Subcommand)]
@@ -142,6 +153,18 @@ enum Secret {
     Shred(secret_move::Shredding),
     /// Wraps the tenants' keys with the present `vault.key` where `vault.old_key` still does; may be broken off and repeated
     Rekey(secret_move::Rekeying),
+}
+
+#[derive(Debug, Subcommand)]
+enum Grant {
+    /// Lists connections: what is in force, and what waits
+    List(grant_list::Args),
+    /// Shows what a connection may do, and what a version changes
+    Show(grant_show::Args),
+    /// Accepts a version that asks for more; running hosts go on with it
+    Accept(grant_decide::Args),
+    /// Refuses a version; what was accepted before goes on
+    Refuse(grant_decide::Args),
 }
 
 #[derive(Debug, Subcommand)]
@@ -199,10 +222,15 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Secret(Secret::Delete(args)) => secret_move::delete(&args),
         Command::Secret(Secret::Shred(args)) => secret_move::shred(&args),
         Command::Secret(Secret::Rekey(args)) => secret_move::rekey(&args),
+        Command::Grant(Grant::List(args)) => grant_list::run(&args),
+        Command::Grant(Grant::Show(args)) => grant_show::run(&args),
+        Command::Grant(Grant::Accept(args)) => grant_decide::accept(&args),
+        Command::Grant(Grant::Refuse(args)) => grant_decide::refuse(&args),
         Command::Adapter(Adapter::Build(args)) => adapter_build::run(&args),
         Command::Adapter(Adapter::Inspect(args)) => adapter_inspect::run(&args),
         Command::Adapter(Adapter::Diff(args)) => adapter_diff::run(&args),
         Command::Adapter(Adapter::Call(args)) => on_runtime(adapter_call::run(args)),
+        Command::Adapter(Adapter::Trial(args)) => on_runtime(adapter_trial::run(args)),
         Command::CompileAdapter(args) => compile_adapter::run(&args),
         Command::Odoo(Odoo::Setup(args)) => on_runtime(odoo_setup::run(args)),
     };

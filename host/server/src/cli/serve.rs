@@ -32,7 +32,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args) -> Outcome {
-    let config = Config::read(&args.config)?;
+    let config = Arc::new(Config::read(&args.config)?);
     let _folder = config.database.is_some().then(|| wire::hold_data_dir(&config)).transpose()?;
     let db = wire::open_db(&config).await?;
     db.check_schema().await?;
@@ -58,6 +58,7 @@ pub(crate) async fn run(args: Args) -> Outcome {
     let stop = CancellationToken::new();
     shutdown::listen(&tasks, stop.clone())?;
     let mut registry = Registry::new();
+    tasks.spawn(wired.connections().watch(stop.clone().cancelled_owned()));
     runner::register(&mut registry, db.clone(), wired);
     let sweeps = config.retention.schedule.clone();
     retention::register(&mut registry, db.clone(), config.retention.keep(), sweeps.clone());

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::api_client::{Host, moment, table, text};
-use super::{Outcome, say};
+use super::{Outcome, grant_list, say};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -15,8 +15,9 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let client = args.host.client()?;
     let queue = client.get("/api/v1/queue")?;
     let letters = client.get("/api/v1/dead-letters")?;
+    let grants = client.get("/api/v1/grants")?;
     if args.host.json {
-        say(json!({ "queue": queue, "dead_letters": letters["dead_letters"] }))?;
+        say(json!({ "queue": queue, "dead_letters": letters["dead_letters"], "grants": grants["grants"] }))?;
         return Ok(0);
     }
     let counts = &queue["counts"];
@@ -29,6 +30,9 @@ pub(crate) fn run(args: &Args) -> Outcome {
     say(format!("\n{}", rows(&queue["busiest"], &["tenant", "pending", "running", "parked"])))?;
     let letters = rows(&letters["dead_letters"], &["tenant", "kind", "jobs", "oldest", "holding_lanes"]);
     say(format!("\nParked, for a person to decide:\n{letters}"))?;
+    if let Some(waiting) = grant_list::waiting(&grants["grants"]) {
+        say(format!("\nAsk for more than was accepted, and wait for a person's word:\n{waiting}"))?;
+    }
     Ok(0)
 }
 

@@ -33,6 +33,8 @@ const TABLES: &[&str] = &[
     "exception",
     "flow",
     "folder_put",
+    "grant_head",
+    "grant_record",
     "job",
     "job_attempt",
     "job_done",

@@ -54,6 +54,9 @@ async fn furnish(house: &House) {
         "INSERT INTO tape (tenant, job, at, actor, exchange) VALUES ('t', 'j', 5, 'a', '{}')",
         "INSERT INTO account VALUES ('t', 'c', 'n', '{}', '{}', 5)",
         "INSERT INTO budget VALUES ('t', 'c', 'odoo-writes', 0, 3, 'a', 5)",
+        "INSERT INTO grant_head VALUES ('t', 'c', 1, 1)",
+        "INSERT INTO grant_record VALUES ('t', 'c', 1, 'acme', '1.0.0', 'ACME', 'sha256:0', '{}', NULL, 'narrower', '[]', \
+         'accepted', 'a', 5, 'a', 5, 'the first')",
         "INSERT INTO restore VALUES (1, 4, 3, 'a')",
         "INSERT INTO restore_lift VALUES ('t', 1, 5, 'a', 'looked')",
         "INSERT INTO schedule VALUES ('t', 'pull', NULL, 0, 5, 6)",
