@@ -29,8 +29,8 @@ use crate::guest::{CallState, Exceeded};
 use crate::install::{Adapter, Bombs};
 use crate::limits::Limits;
 use crate::notes::{Note, What};
+use crate::place::{Place, SLICE};
 use crate::services::{HostServices, NoServices};
-use crate::turn::{SLICE, Turn};
 use crate::warden::Warden;
 
 /// How to start the sandbox.
@@ -191,7 +191,7 @@ impl Sandbox {
     pub(crate) async fn try_out(&self, adapter: &Adapter) -> Result<(), Fault> {
         let wall_ms = self.limits.wall_ms.min(START_WALL_MS);
         let limits = Limits { cpu_ms: self.limits.start_ms, wall_ms, ..(*self.limits).clone() };
-        let state = CallState::new(CallEnv::nothing(), 0, Arc::new(limits), Turn::alone());
+        let state = CallState::new(CallEnv::nothing(), 0, Arc::new(limits), Place::alone());
         self.run(adapter, state, |_, _| Box::pin(async { Ok(()) })).await.0
     }
 
@@ -291,8 +291,8 @@ impl Guest {
         F: for<'a> FnOnce(&'a mut Store<CallState>, &'a Instance) -> Entry<'a, R> + Send + 'static,
     {
         let wall = Duration::from_millis(state.limits().wall_ms);
-        let turn = state.turn.clone();
-        turn.take().await;
+        let place = state.place.clone();
+        place.take().await;
         let mut store = self.store(state);
         let pre = &self.pre;
         let run = async {
@@ -304,7 +304,7 @@ impl Guest {
             Ok(Err(error)) => Err(Ended::Error(error)),
             Err(_) => Err(Ended::WallClock),
         };
-        turn.leave();
+        place.leave();
         let state = store.into_data();
         let result = ended.map_err(|e| classify(&self.name, &e, &state, state.effect_so_far()));
         if let Err(fault) = &result {
@@ -333,7 +333,7 @@ impl Guest {
                 return Err(wasmtime::Error::msg("processor budget used up"));
             }
             if state.cpu_ticks.is_multiple_of(SLICE) {
-                return Ok(UpdateDeadline::YieldCustom(1, Box::pin(state.turn.clone().pass())));
+                return Ok(UpdateDeadline::YieldCustom(1, Box::pin(state.place.clone().pass())));
             }
             Ok(UpdateDeadline::Yield(1))
         });
@@ -360,7 +360,7 @@ mod tests {
         let empty = Component::from_binary(sandbox.engine.get(), &wasm_encoder::Component::new().finish());
         let pre = linker.instantiate_pre(&empty.expect("component")).expect("linked");
         let guest = Guest { engine: sandbox.engine.get().clone(), pre, name: "t".to_owned() };
-        let store = guest.store(CallState::new(CallEnv::nothing(), 0, Arc::new(limits), Turn::alone()));
+        let store = guest.store(CallState::new(CallEnv::nothing(), 0, Arc::new(limits), Place::alone()));
         assert_eq!(store.hostcall_fuel(), EgressConfig::default().max_response_bytes);
         assert_eq!(store.max_component_handles(), 1_000);
         assert_eq!(store.data().limits().memory_bytes, 64 << 20);

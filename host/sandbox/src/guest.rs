@@ -11,8 +11,8 @@ use wharf_egress::{Grant, Request, Response, Steps};
 use crate::call::CallEnv;
 use crate::limits::{Limiter, Limits};
 use crate::notes::{Note, What};
+use crate::place::Place;
 use crate::services::{HostServices, HttpAsk, KvScope, RecordsAsk};
-use crate::turn::Turn;
 
 /// Which budget ended the call. Recorded by us: the error text that comes back through wasm proves nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub(crate) struct CallState {
     pub(crate) cpu_ticks: u64,
     pub(crate) log: GuestLog,
     /// Given up while the host works for the guest.
-    pub(crate) turn: Turn,
+    pub(crate) place: Place,
     kv_bytes: u64,
     /// A request is on the wire: if the guest ends now, nobody has seen the answer.
     in_flight: bool,
@@ -46,14 +46,14 @@ pub(crate) struct CallState {
 }
 
 impl CallState {
-    pub(crate) fn new(env: CallEnv, kv_bytes: u64, limits: Arc<Limits>, turn: Turn) -> Self {
+    pub(crate) fn new(env: CallEnv, kv_bytes: u64, limits: Arc<Limits>, place: Place) -> Self {
         Self {
             services: env.services,
             grant: env.grant,
             capabilities: env.capabilities,
             ctx: env.ctx,
             kv_bytes,
-            turn,
+            place,
             in_flight: false,
             steps: Steps::default(),
             records: Used::default(),
@@ -102,7 +102,7 @@ impl CallState {
             adapter: self.grant.adapter_digest.as_ref().map(ToString::to_string).unwrap_or_default(),
             what,
         };
-        self.turn.outside(self.services.note(note)).await;
+        self.place.outside(self.services.note(note)).await;
     }
 
     /// Sends through the host. The steps travel with the request and come back with the answer.
@@ -125,7 +125,7 @@ impl CallState {
         };
         let services = Arc::clone(&self.services);
         self.in_flight = true;
-        let (answer, steps) = self.turn.outside(services.http(ask)).await;
+        let (answer, steps) = self.place.outside(services.http(ask)).await;
         self.in_flight = false;
         self.steps = steps;
         if let Err(fault) = &answer
@@ -149,7 +149,7 @@ impl CallState {
             ask,
         };
         let services = Arc::clone(&self.services);
-        let (answer, used) = self.turn.outside(services.records(ask)).await;
+        let (answer, used) = self.place.outside(services.records(ask)).await;
         self.in_flight = false;
         self.records = used;
         if let Err(fault) = &answer

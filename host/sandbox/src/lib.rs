@@ -20,12 +20,12 @@ pub mod lookalike;
 pub mod manifest;
 mod notes;
 pub mod package;
+mod place;
 pub mod prescan;
 mod records;
 pub mod roles;
 mod services;
 pub mod surface;
-mod turn;
 mod warden;
 
 pub use call::{Sandbox, SandboxConfig};

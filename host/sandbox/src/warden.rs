@@ -13,7 +13,7 @@ use wharf_domain::quarantine::{Leave, Strikes};
 use wharf_domain::time::Timestamp;
 
 use crate::limits::Limits;
-use crate::turn::Turn;
+use crate::place::Place;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -64,8 +64,8 @@ impl Warden {
     }
 
     /// A place among the tenant's guests that compute, to be waited for.
-    pub(crate) fn place(&self, tenant: &TenantId) -> Turn {
-        Turn::among(self.share(tenant, |share| Arc::clone(&share.places)))
+    pub(crate) fn place(&self, tenant: &TenantId) -> Place {
+        Place::among(self.share(tenant, |share| Arc::clone(&share.places)))
     }
 
     /// A call has used so much processor time.

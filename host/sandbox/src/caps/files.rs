@@ -32,7 +32,7 @@ impl CallState {
         let handed = if let FolderAsk::Put { content, .. } = &ask { content.len() } else { 0 };
         self.take_in(handed).await?;
         let answer = match self.folder_scope(name) {
-            Ok(scope) => self.turn.outside(self.services.folder(&scope, ask)).await,
+            Ok(scope) => self.place.outside(self.services.folder(&scope, ask)).await,
             Err(fault) => Err(fault),
         };
         if let Err(fault) = &answer

@@ -33,7 +33,7 @@ impl store::Host for CallState {
     async fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<Vec<u8>>, wit::Fault>> {
         self.enter_host()?;
         let answer = match check_key(&key) {
-            Ok(()) => self.turn.outside(self.services.kv_get(&self.kv_scope(), &key)).await,
+            Ok(()) => self.place.outside(self.services.kv_get(&self.kv_scope(), &key)).await,
             Err(fault) => Err(fault),
         };
         Ok(answer.map_err(fault_to_wit))
@@ -47,7 +47,7 @@ impl store::Host for CallState {
     ) -> wasmtime::Result<Result<(), wit::Fault>> {
         self.enter_host()?;
         let answer = match self.take_in(key.len() + value.len()).await.and_then(|()| check_value(&key, &value)) {
-            Ok(()) => self.turn.outside(self.services.kv_set(&self.kv_scope(), &key, &value, ttl_ms)).await,
+            Ok(()) => self.place.outside(self.services.kv_set(&self.kv_scope(), &key, &value, ttl_ms)).await,
             Err(fault) => Err(fault),
         };
         if answer.as_ref().is_err_and(|fault| fault.code.starts_with("kv.")) {
@@ -59,7 +59,7 @@ impl store::Host for CallState {
     async fn delete(&mut self, key: String) -> wasmtime::Result<Result<(), wit::Fault>> {
         self.enter_host()?;
         let answer = match check_key(&key) {
-            Ok(()) => self.turn.outside(self.services.kv_delete(&self.kv_scope(), &key)).await,
+            Ok(()) => self.place.outside(self.services.kv_delete(&self.kv_scope(), &key)).await,
             Err(fault) => Err(fault),
         };
         Ok(answer.map_err(fault_to_wit))

@@ -14,12 +14,12 @@ pub(crate) const SLICE: u64 = 4;
 
 /// One call's place among those of its tenant.
 #[derive(Clone)]
-pub(crate) struct Turn {
+pub(crate) struct Place {
     places: Arc<Semaphore>,
     held: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
 }
 
-impl Turn {
+impl Place {
     pub(crate) fn among(places: Arc<Semaphore>) -> Self {
         Self { places, held: Arc::default() }
     }
@@ -62,7 +62,7 @@ mod tests {
     #[tokio::test]
     async fn a_guest_that_waits_or_passes_lets_others_of_its_tenant_compute() {
         let places = Arc::new(Semaphore::new(1));
-        let (one, other) = (Turn::among(places.clone()), Turn::among(places.clone()));
+        let (one, other) = (Place::among(places.clone()), Place::among(places.clone()));
         one.take().await;
         assert_eq!(places.available_permits(), 0);
         let waits = tokio::spawn({
