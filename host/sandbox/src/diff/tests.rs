@@ -122,6 +122,35 @@ fn more_of_odoo_and_of_folders_is_wider() {
 }
 
 #[test]
+fn a_key_that_is_relied_on_in_another_way_and_more_calls_are_wider() {
+    let keyed = |seconds: u32| {
+        let key = format!("key = {{ header = \"Idempotency-Key\", retention_seconds = {seconds}, stores = \"all\" }}");
+        TOML.replace("class = \"once\"", &format!("class = \"keyed\"\n{key}"))
+    };
+    let rates = |buckets: &str| format!("{TOML}\n[limits]\nbuckets = [{buckets}]\n");
+    let ten = rates("{ requests = 10, per_seconds = 1 }");
+    for (old, new, weight, group) in [
+        (keyed(3_600), keyed(86_400), Weight::WiderHigh, Some("changed key")),
+        (keyed(3_600), keyed(3_600), Weight::Narrower, None),
+        (ten.clone(), rates("{ requests = 11, per_seconds = 1 }"), Weight::WiderLow, Some("wider limits")),
+        (ten.clone(), rates("{ requests = 10, per_seconds = 2 }"), Weight::WiderLow, Some("wider limits")),
+        (ten.clone(), rates(""), Weight::WiderLow, Some("wider limits")),
+        (rates("{ requests = 10, per_seconds = 1, burst = 2 }"), ten.clone(), Weight::WiderLow, Some("wider limits")),
+        (ten.clone(), rates("{ requests = 10, per_seconds = 1, burst = 2 }"), Weight::Narrower, None),
+        (
+            ten.clone(),
+            rates("{ requests = 10, per_seconds = 1 }, { requests = 9, per_seconds = 9 }"),
+            Weight::Narrower,
+            None,
+        ),
+        (rates(""), ten, Weight::Narrower, None),
+    ] {
+        let found = diff(&report(&old), &report(&new));
+        assert_eq!((found.weight, found.lines.first().map(|line| line.group)), (weight, group), "{new}");
+    }
+}
+
+#[test]
 fn what_it_can_do_less_is_not() {
     for (toml, group) in [
         (TOML.replace("\"/track\"", "\"/t\"").replace("GET", "HEAD"), "new data read"),

@@ -119,7 +119,7 @@ pub fn sheet(report: &Report, bytes: &[u8], answer: Option<&Answer>) -> Sheet {
     if let Some(answer) = answer {
         findings.extend(compared(report, &lines, answer));
     }
-    findings.sort_by(|a, b| b.level.cmp(&a.level));
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.level));
     Sheet {
         digest: report.digest.clone(),
         bytes: report.bytes,

@@ -117,7 +117,7 @@ async fn connections(config: &Config, tenant: &Tenant, db: Option<&Db>, seen: &m
                         seen.fine(&format!("{name}: {} {} {}", adapter.name, adapter.version, adapter.digest))?;
                         let at = GrantAt { tenant: tenant.id.clone(), connection: c.id.clone() };
                         let surface = Surface::of(&adapter, &grant, &settings);
-                        stands(db, &Asked { at, adapter: &adapter, surface }, seen).await?;
+                        stands(db, &Asked { at, digest: adapter.digest, surface }, seen).await?;
                     }
                     Err(e) => seen.problem(&format!("{e:#}"), None)?,
                 }
@@ -128,7 +128,7 @@ async fn connections(config: &Config, tenant: &Tenant, db: Option<&Db>, seen: &m
 }
 
 /// Has somebody to decide before the connection goes on as it is written?
-async fn stands(db: Option<&Db>, asked: &Asked<'_>, seen: &mut Examination) -> Result<(), Failure> {
+async fn stands(db: Option<&Db>, asked: &Asked, seen: &mut Examination) -> Result<(), Failure> {
     let Some(db) = db else { return Ok(()) };
     match grants::look(db, asked).await {
         Ok(Some(open)) => seen.warning(&open, None),

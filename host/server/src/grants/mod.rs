@@ -9,7 +9,7 @@ mod withheld;
 
 use anyhow::{Context, Result};
 use wharf_domain::ctx::Actor;
-use wharf_sandbox::Adapter;
+use wharf_domain::ids::Digest;
 use wharf_sandbox::diff::{Diff, Line, Weight, widening};
 use wharf_sandbox::lookalike;
 use wharf_sandbox::surface::Surface;
@@ -19,10 +19,10 @@ use wharf_store::grants::{self, GrantAt, GrantRow, GrantState, NewGrant};
 pub(crate) use kept::Kept;
 pub(crate) use withheld::Withheld;
 
-/// What a connection would come to.
-pub(crate) struct Asked<'a> {
+/// What a connection would come to, with which adapter file.
+pub(crate) struct Asked {
     pub(crate) at: GrantAt,
-    pub(crate) adapter: &'a Adapter,
+    pub(crate) digest: Digest,
     pub(crate) surface: Surface,
 }
 
@@ -31,24 +31,32 @@ pub(crate) struct Asked<'a> {
 pub(crate) enum Verdict {
     /// As asked.
     Granted,
-    /// Somebody has to decide about `open`; until then the accepted version goes on, when there is one.
+    /// Somebody has to decide; until then the accepted version goes on, when there is one.
     Open { open: Open, accepted: Option<Box<GrantRow>> },
 }
 
-/// A version that waits, or that a person refused.
+/// What waits for a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Open {
     pub(crate) at: GrantAt,
-    pub(crate) version: i64,
-    pub(crate) state: GrantState,
+    /// The version that waits or was refused; absent when the host has to start anew to ask.
+    pub(crate) version: Option<i64>,
+    pub(crate) refused: bool,
 }
 
 impl std::fmt::Display for Open {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { at, version, state } = self;
-        let what = match state {
-            GrantState::Refused => "was refused, and the adapter file or the configuration still asks for it",
-            _ => "asks for more than was accepted",
+        let at = &self.at;
+        let Some(version) = self.version else {
+            return write!(
+                f,
+                "less is in force of grant `{at}` than this host's adapter file and configuration ask for; it asks a person \
+                 when it is started anew"
+            );
+        };
+        let what = match self.refused {
+            true => "was refused, and the adapter file or the configuration still asks for it",
+            false => "asks for more than was accepted",
         };
         write!(
             f,
@@ -70,26 +78,25 @@ enum Judged {
     },
 }
 
-/// Decides, and records what has to be recorded.
-pub(crate) async fn settle(db: &Db, asked: &Asked<'_>) -> Result<Verdict> {
+/// Decides at a start, and records what has to be recorded.
+pub(crate) async fn settle(db: &Db, asked: &Asked) -> Result<Verdict> {
     let known = grants::publishers(db).await?;
     let mut tx = db.begin().await?;
     let rows = grants::take(&mut tx, &asked.at).await?;
     let accepted = in_force(&rows).cloned();
-    let open = match judge(&rows, &asked.at, (asked.adapter.digest.as_str(), &asked.surface), &known)? {
+    let open = match judge(&rows, asked, &known)? {
         Judged::Known => return Ok(Verdict::Granted),
         Judged::Open(open) => open,
         Judged::New { accepted: why, found } => {
-            let against = accepted.as_ref().map(|row| row.version);
-            let surface = serde_json::to_value(&asked.surface)?;
+            let manifest = &asked.surface.manifest;
             let weight = serde_json::to_value(found.weight)?;
             let new = NewGrant {
-                adapter: &asked.adapter.name,
-                adapter_version: &asked.adapter.version,
-                publisher: &asked.adapter.manifest.publisher,
-                digest: &asked.adapter.digest,
-                surface: &surface,
-                against,
+                adapter: &manifest.name,
+                adapter_version: &manifest.version,
+                publisher: &manifest.publisher,
+                digest: &asked.digest,
+                surface: &serde_json::to_value(&asked.surface)?,
+                against: accepted.as_ref().map(|row| row.version),
                 weight: weight.as_str().unwrap_or_default(),
                 changes: &serde_json::to_value(&found.lines)?,
                 accepted: why.as_deref(),
@@ -99,10 +106,22 @@ pub(crate) async fn settle(db: &Db, asked: &Asked<'_>) -> Result<Verdict> {
             if why.is_some() {
                 return Ok(Verdict::Granted);
             }
-            Open { at: asked.at.clone(), version, state: GrantState::Pending }
+            Open { at: asked.at.clone(), version: Some(version), refused: false }
         }
     };
     Ok(Verdict::Open { open, accepted: accepted.map(Box::new) })
+}
+
+/// Decides while a host runs, and records nothing: two hosts that ask for different things would take each other's
+/// question back for ever.
+pub(crate) async fn settled(db: &Db, asked: &Asked) -> Result<Verdict> {
+    let (known, rows) = (grants::publishers(db).await?, grants::history(db, &asked.at).await?);
+    let open = match judge(&rows, asked, &known)? {
+        Judged::Known | Judged::New { accepted: Some(_), .. } => return Ok(Verdict::Granted),
+        Judged::Open(open) => open,
+        Judged::New { accepted: None, .. } => Open { at: asked.at.clone(), version: None, refused: false },
+    };
+    Ok(Verdict::Open { open, accepted: in_force(&rows).cloned().map(Box::new) })
 }
 
 /// Who asks: the file an operator writes.
@@ -111,9 +130,9 @@ fn configuration() -> Actor {
 }
 
 /// What a start would have to ask a person; nothing when it goes on as asked. Records nothing.
-pub(crate) async fn look(db: &Db, asked: &Asked<'_>) -> Result<Option<String>> {
+pub(crate) async fn look(db: &Db, asked: &Asked) -> Result<Option<String>> {
     let (known, rows) = (grants::publishers(db).await?, grants::history(db, &asked.at).await?);
-    Ok(match judge(&rows, &asked.at, (asked.adapter.digest.as_str(), &asked.surface), &known)? {
+    Ok(match judge(&rows, asked, &known)? {
         Judged::Open(open) => Some(open.to_string()),
         Judged::New { accepted: None, found } => {
             let more: Vec<_> = found.lines.iter().filter(|line| line.weight > Weight::Narrower).collect();
@@ -141,8 +160,8 @@ fn in_force(rows: &[GrantRow]) -> Option<&GrantRow> {
 
 /// The decision, from the records alone and the publishers this database knows. A file that was accepted once and is no wider than what is in force needs no new
 /// record: hosts of one database may run an old and a new version side by side while files are replaced.
-fn judge(rows: &[GrantRow], at: &GrantAt, (digest, asked): (&str, &Surface), publishers: &[String]) -> Result<Judged> {
-    let same = |row: &GrantRow| -> Result<bool> { Ok(row.digest.as_str() == digest && surface(at, row)? == *asked) };
+fn judge(rows: &[GrantRow], Asked { at, digest, surface: asked }: &Asked, publishers: &[String]) -> Result<Judged> {
+    let same = |row: &GrantRow| -> Result<bool> { Ok(row.digest == *digest && surface(at, row)? == *asked) };
     let mut found = Diff { weight: Weight::Narrower, lines: Vec::new() };
     let Some(ceiling) = in_force(rows) else {
         taken_for_another(&mut found, asked, publishers);
@@ -172,7 +191,8 @@ fn judge(rows: &[GrantRow], at: &GrantAt, (digest, asked): (&str, &Surface), pub
 fn ask(rows: &[GrantRow], at: &GrantAt, same: impl Fn(&GrantRow) -> Result<bool>, found: Diff) -> Result<Judged> {
     match rows.last() {
         Some(last) if matches!(last.state, GrantState::Pending | GrantState::Refused) && same(last)? => {
-            Ok(Judged::Open(Open { at: at.clone(), version: last.version, state: last.state }))
+            let refused = last.state == GrantState::Refused;
+            Ok(Judged::Open(Open { at: at.clone(), version: Some(last.version), refused }))
         }
         _ => Ok(Judged::New { accepted: None, found }),
     }

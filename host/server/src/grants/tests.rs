@@ -1,7 +1,7 @@
 //! The decision from the records alone.
 
 use serde_json::json;
-use wharf_domain::ids::{ConnectionId, Digest, TenantId};
+use wharf_domain::ids::{ConnectionId, TenantId};
 use wharf_domain::time::Timestamp;
 use wharf_sandbox::manifest::from_toml;
 
@@ -51,11 +51,15 @@ fn row(version: i64, digest: &str, kv_bytes: u64, state: GrantState) -> GrantRow
     }
 }
 
+fn asked(digest: &str, kv_bytes: u64) -> Asked {
+    Asked { at: at(), digest: Digest::from_text(digest), surface: surface_of(kv_bytes) }
+}
+
 /// `known`, `new`, `asks`, or `open N`.
 fn judged(rows: &[GrantRow], digest: &str, kv_bytes: u64) -> String {
-    match judge(rows, &at(), (digest, &surface_of(kv_bytes)), &[]).expect("judged") {
+    match judge(rows, &asked(digest, kv_bytes), &[]).expect("judged") {
         Judged::Known => "known".to_owned(),
-        Judged::Open(open) => format!("open {}", open.version),
+        Judged::Open(open) => format!("open {}", open.version.expect("a version")),
         Judged::New { accepted: Some(_), .. } => "new".to_owned(),
         Judged::New { accepted: None, .. } => "asks".to_owned(),
     }
@@ -95,7 +99,7 @@ fn p19_hosts_with_an_old_and_a_new_file_do_not_take_it_in_turns_to_ask() {
 fn a_record_of_a_newer_program_is_not_guessed_at() {
     let mut newer = row(1, "a", 10, Accepted);
     newer.surface["sockets"] = json!(["tcp"]);
-    let error = judge(&[newer], &at(), ("b", &surface_of(10)), &[]).expect_err("unreadable");
+    let error = judge(&[newer], &asked("b", 10), &[]).expect_err("unreadable");
     assert!(error.to_string().contains("version 1 of grant `t/c` was written by a newer wharf"), "{error:#}");
 }
 
@@ -103,9 +107,9 @@ fn a_record_of_a_newer_program_is_not_guessed_at() {
 fn j5_a_publisher_that_looks_like_a_known_one_waits_for_a_person() {
     let known = ["ACME".to_owned(), "Other".to_owned()];
     let judge_as = |publisher: &str, rows: &[GrantRow]| {
-        let mut asked = surface_of(10);
-        asked.manifest.publisher = publisher.to_owned();
-        judge(rows, &at(), ("b", &asked), &known).expect("judged")
+        let mut asked = asked("b", 10);
+        asked.surface.manifest.publisher = publisher.to_owned();
+        judge(rows, &asked, &known).expect("judged")
     };
     for honest in ["ACME", "Somebody Else"] {
         assert!(matches!(judge_as(honest, &[]), Judged::New { accepted: Some(_), .. }), "{honest}");
@@ -121,4 +125,57 @@ fn j5_a_publisher_that_looks_like_a_known_one_waits_for_a_person() {
         panic!("an upgrade that changes hands is asked about")
     };
     assert_eq!(found.lines[0].group, "lookalike publisher");
+}
+
+async fn opened(folder: &std::path::Path) -> Db {
+    let (clock, ids) = (std::sync::Arc::new(crate::clock::SystemClock), std::sync::Arc::new(crate::clock::RandomIds));
+    let db = Db::open(&folder.join("wharf.db"), clock, ids).await.expect("open");
+    db.migrate().await.expect("migrate");
+    db
+}
+
+async fn versions(db: &Db) -> usize {
+    grants::history(db, &at()).await.expect("history").len()
+}
+
+/// What is in force while `verdict` waits, and which version it is that waits.
+fn waits(verdict: Verdict) -> (Option<i64>, Option<i64>) {
+    match verdict {
+        Verdict::Granted => panic!("it does not wait"),
+        Verdict::Open { open, accepted } => (accepted.map(|row| row.version), open.version),
+    }
+}
+
+#[tokio::test]
+async fn p19_a_start_asks_once_and_what_was_accepted_is_seen_without_one() {
+    let folder = tempfile::tempdir().expect("folder");
+    let db = opened(folder.path()).await;
+    assert_eq!(settle(&db, &asked("a", 10)).await.expect("first"), Verdict::Granted);
+    for _ in 0..2 {
+        assert_eq!(waits(settle(&db, &asked("b", 11)).await.expect("wider")), (Some(1), Some(2)));
+        assert_eq!(waits(settled(&db, &asked("b", 11)).await.expect("wider")), (Some(1), Some(2)));
+    }
+    assert_eq!(versions(&db).await, 2);
+    let mut tx = db.begin().await.expect("begin");
+    grants::decide(&mut tx, &Actor::User("ana".to_owned()), &at(), (2, true), "yes").await.expect("accepted");
+    tx.commit().await.expect("commit");
+    assert_eq!(settled(&db, &asked("b", 11)).await.expect("accepted"), Verdict::Granted);
+    assert_eq!(settled(&db, &asked("a", 10)).await.expect("another host"), Verdict::Granted);
+}
+
+#[tokio::test]
+async fn p19_hosts_that_ask_for_different_things_do_not_take_each_others_question_back_for_ever() {
+    let folder = tempfile::tempdir().expect("folder");
+    let db = opened(folder.path()).await;
+    settle(&db, &asked("a", 10)).await.expect("first");
+    settle(&db, &asked("b", 11)).await.expect("one host");
+    assert_eq!(waits(settle(&db, &asked("c", 12)).await.expect("another")), (Some(1), Some(3)));
+    for _ in 0..3 {
+        let verdict = settled(&db, &asked("b", 11)).await.expect("the first one looks");
+        assert_eq!(waits(verdict), (Some(1), None), "it goes on with what was accepted, and asks when it starts");
+        assert_eq!(waits(settled(&db, &asked("c", 12)).await.expect("the other one looks")), (Some(1), Some(3)));
+    }
+    // What is less than what is in force needs nobody's word, and looking records nothing.
+    assert_eq!(settled(&db, &asked("d", 5)).await.expect("less"), Verdict::Granted);
+    assert_eq!(versions(&db).await, 3);
 }

@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use wharf_domain::grant::Capabilities;
 use wharf_domain::ids::{ConnectionId, Digest, TenantId};
 use wharf_domain::port::carrier::Carrier;
 use wharf_domain::secret::SecretAt;
@@ -45,8 +44,8 @@ pub(crate) struct Connections {
 /// What a connection goes on with.
 struct Seat {
     carrier: Arc<dyn Carrier>,
-    /// The adapter's digest, or why there is none, and the version that waits: what an operator is told when it changes.
-    told: (String, Option<i64>),
+    /// The adapter's digest, or why there is none, and what waits: what an operator is told when it changes.
+    told: (String, Option<Open>),
 }
 
 /// An adapter, and what it is bound to.
@@ -83,11 +82,14 @@ impl Connections {
         let heads = records::heads(&self.db).await?;
         let mut places = BTreeSet::new();
         for (tenant, connection) in self.configured() {
-            for folder in &self.bind(tenant, connection).await?.folders {
+            let (asked, binding) = self.asked(tenant, connection)?;
+            let verdict = grants::settle(&self.db, &asked).await?;
+            for folder in &binding.1.1.capabilities.folders {
                 if !places.insert(folder.path.clone()) {
                     bail!("`folders.{}` of connection `{}` is another connection's too", folder.name, connection.id);
                 }
             }
+            self.bind((tenant, connection), verdict, binding).await;
         }
         self.seen().extend(heads.into_iter().map(|head| (head.at, head.revision)));
         self.forget().await
@@ -102,14 +104,17 @@ impl Connections {
     /// Binds anew what somebody decided about, until `stopped`.
     pub(crate) async fn watch(self: Arc<Self>, stopped: impl Future<Output = ()>) {
         tokio::pin!(stopped);
+        let mut told = String::new();
         loop {
             tokio::select! {
                 () = &mut stopped => return,
                 () = tokio::time::sleep(LOOK) => {}
             }
-            if let Err(error) = self.look().await {
-                tracing::debug!("what was decided about grants was not looked at: {error:#}");
+            let failed = self.look().await.err().map(|error| format!("{error:#}")).unwrap_or_default();
+            if !failed.is_empty() && failed != told {
+                tracing::warn!("what was decided about grants does not count here yet: {failed}");
             }
+            told = failed;
         }
     }
 
@@ -122,34 +127,39 @@ impl Connections {
                 .configured()
                 .find(|(tenant, connection)| tenant.id == head.at.tenant && connection.id == head.at.connection);
             if let Some((tenant, connection)) = configured {
-                self.bind(tenant, connection).await?;
+                let (asked, binding) = self.asked(tenant, connection)?;
+                let verdict = grants::settled(&self.db, &asked).await?;
+                self.bind((tenant, connection), verdict, binding).await;
             }
             self.seen().insert(head.at, head.revision);
         }
         Ok(())
     }
 
-    /// Binds a connection to what was asked for or, while that waits, to what was accepted before. Gives what was asked
-    /// for.
-    async fn bind(&self, tenant: &Tenant, connection: &Connection) -> Result<Arc<Capabilities>> {
-        let (config, absent) = (&self.config, Absent::of(&self.config));
+    /// What file and configuration come to for a connection.
+    fn asked(&self, tenant: &Tenant, connection: &Connection) -> Result<(Asked, Binding)> {
         let adapter = self.files.get(&connection.adapter).context("an adapter that was not loaded")?;
-        let asked = (&adapter.manifest, Some(adapter.digest.clone()));
-        let (grant, settings) = bind::connection(config, tenant, connection, asked, absent)?;
-        let capabilities = Arc::clone(&settings.capabilities);
+        let of_it = (&adapter.manifest, Some(adapter.digest.clone()));
+        let (grant, settings) = bind::connection(&self.config, tenant, connection, of_it, Absent::of(&self.config))?;
         let at = GrantAt { tenant: tenant.id.clone(), connection: connection.id.clone() };
-        let asked = Asked { at: at.clone(), adapter, surface: Surface::of(adapter, &grant, &settings) };
-        let verdict = grants::settle(&self.db, &asked).await?;
-        self.wire_secrets(&grant, &at);
+        let surface = Surface::of(adapter, &grant, &settings);
+        let asked = Asked { at, digest: adapter.digest.clone(), surface };
+        Ok((asked, (Arc::clone(adapter), (grant, settings))))
+    }
+
+    /// Binds a connection to what was asked for or, while that waits, to what was accepted before.
+    async fn bind(&self, (tenant, connection): (&Tenant, &Connection), verdict: Verdict, asked: Binding) {
+        let at = GrantAt { tenant: tenant.id.clone(), connection: connection.id.clone() };
+        // What waits can be handed its secrets before it is accepted.
+        self.wire_secrets(&asked.1.0, &at);
         match verdict {
-            Verdict::Granted => self.seat(&tenant.name, at, (Arc::clone(adapter), (grant, settings)), None),
+            Verdict::Granted => self.seat(&tenant.name, at, asked, None),
             Verdict::Open { open, accepted: Some(row) } => match self.before(tenant, connection, &at, &row).await {
                 Ok(before) => self.seat(&tenant.name, at, before, Some(open)),
                 Err(error) => self.withhold(at, &open, &format!("version {}: {error:#}", row.version)),
             },
             Verdict::Open { open, accepted: None } => self.withhold(at, &open, "nothing was accepted before"),
         }
-        Ok(capabilities)
     }
 
     /// The accepted version of a connection, which need not be the file of today.
@@ -166,7 +176,7 @@ impl Connections {
     }
 
     fn seat(&self, name: &str, at: GrantAt, (adapter, (grant, settings)): Binding, open: Option<Open>) {
-        let told = (adapter.digest.to_string(), open.as_ref().map(|open| open.version));
+        let told = (adapter.digest.to_string(), open.clone());
         if self.bound().get(&at).is_none_or(|seat| seat.told != told) {
             let GrantAt { tenant, connection } = &at;
             let version = &adapter.version;
@@ -182,7 +192,7 @@ impl Connections {
 
     fn withhold(&self, at: GrantAt, open: &Open, reason: &str) {
         let why = format!("connection `{at}` is not served: {open}");
-        let told = (why.clone(), Some(open.version));
+        let told = (why.clone(), Some(open.clone()));
         if self.bound().get(&at).is_none_or(|seat| seat.told != told) {
             tracing::error!(tenant = %at.tenant, connection = %at.connection, "{why}; its jobs wait ({reason})");
         }
