@@ -22,6 +22,7 @@ pub mod prescan;
 mod records;
 pub mod roles;
 mod services;
+mod turn;
 mod warden;
 
 pub use call::{Sandbox, SandboxConfig};

@@ -1,7 +1,7 @@
 //! Time of this process and memory of this process.
 //!
-//! A call of the host runs on more than one thread, so its processor time is that of the whole process; nothing else runs
-//! in it meanwhile.
+//! Processor time of our calls is that of the whole process, the clock of the deadlines included; nothing else runs in it
+//! meanwhile. Calls of the baselines use one thread and are charged for that alone.
 
 use std::time::{Duration, Instant};
 
@@ -23,21 +23,24 @@ pub(crate) struct Took {
 /// Something that is called over and over: it takes a number of calls and makes them.
 pub(crate) type Calls<'a> = Box<dyn FnMut(u32) -> Fallible<()> + 'a>;
 
+/// A variant: its name, whose processor time counts, and its calls.
+pub(crate) type Variant<'a> = (&'a str, ClockId, Calls<'a>);
+
 /// Lets every variant have its turn in every round, and gives its figures by name: `{cpu_us: […], wall_us: […]}`, one for
 /// each round. What others do on the machine meets all variants of a round alike, so ratios are to be taken within it.
-pub(crate) fn in_turns(variants: &mut [(&str, Calls<'_>)], rounds: usize) -> Fallible<Value> {
+pub(crate) fn in_turns(variants: &mut [Variant<'_>], rounds: usize) -> Fallible<Value> {
     let mut counts = Vec::new();
-    for (_, calls) in variants.iter_mut() {
+    for (_, _, calls) in variants.iter_mut() {
         counts.push(count(calls)?);
     }
     let mut took: Vec<Vec<Took>> = variants.iter().map(|_| Vec::new()).collect();
     for _ in 0..rounds.max(1) {
-        for (((_, calls), count), took) in variants.iter_mut().zip(&counts).zip(&mut took) {
-            took.push(time(calls, *count)?);
+        for (((_, clock, calls), count), took) in variants.iter_mut().zip(&counts).zip(&mut took) {
+            took.push(time(*clock, calls, *count)?);
         }
     }
     let mut all = serde_json::Map::new();
-    for ((name, _), took) in variants.iter().zip(&took) {
+    for ((name, ..), took) in variants.iter().zip(&took) {
         let of = |pick: fn(&Took) -> f64| took.iter().map(pick).collect::<Vec<f64>>();
         all.insert((*name).to_owned(), json!({ "cpu_us": of(|t| t.cpu), "wall_us": of(|t| t.wall) }));
     }
@@ -60,17 +63,17 @@ fn count(calls: &mut Calls<'_>) -> Fallible<u32> {
     }
 }
 
-fn time(calls: &mut Calls<'_>, count: u32) -> Fallible<Took> {
-    let (cpu, began) = (processor(), Instant::now());
+fn time(clock: ClockId, calls: &mut Calls<'_>, count: u32) -> Fallible<Took> {
+    let (cpu, began) = (processor(clock), Instant::now());
     calls(count)?;
-    let (cpu, wall) = (processor().saturating_sub(cpu), began.elapsed());
+    let (cpu, wall) = (processor(clock).saturating_sub(cpu), began.elapsed());
     let each = |all: Duration| all.as_secs_f64() * 1e6 / f64::from(count);
     Ok(Took { cpu: each(cpu), wall: each(wall) })
 }
 
-/// Processor time of this process so far.
-pub(crate) fn processor() -> Duration {
-    let now = clock_gettime(ClockId::ProcessCPUTime);
+/// Processor time so far.
+pub(crate) fn processor(clock: ClockId) -> Duration {
+    let now = clock_gettime(clock);
     let part = |value: i64| u64::try_from(value).unwrap_or_default();
     Duration::from_secs(part(now.tv_sec)) + Duration::from_nanos(part(now.tv_nsec))
 }

@@ -1,17 +1,17 @@
-//! Ship-sized calls per second with one thread for guests and one for the host, and with two of each; and the same for the
-//! bare baseline, which needs no second kind of thread.
+//! Ship-sized calls per second on one thread of the host and on two, with as many calls under way; guests have as many
+//! threads for what takes longer. The same for the bare baseline.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::time::ClockId;
 use serde_json::{Map, Value, json};
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
 use crate::Fallible;
 use crate::bare::Bare;
-use crate::calls::{IN_FLIGHT, runtime};
 use crate::clocks::processor;
 use crate::hosted::{self, Hosted};
 
@@ -30,7 +30,7 @@ pub(crate) fn measure(adapter: &[u8], rounds: usize) -> Fallible<Value> {
     };
     let mut hosts = Vec::new();
     for threads in [1_u32, 2] {
-        let on = runtime(threads as usize)?;
+        let on = Builder::new_multi_thread().worker_threads(threads as usize).enable_all().build()?;
         let sandbox = hosted::sandbox(hosted::limits(64), threads as usize, None)?;
         let ours = Arc::new(on.block_on(Hosted::new(adapter, sandbox))?);
         hosts.push((threads, on, ours));
@@ -39,7 +39,7 @@ pub(crate) fn measure(adapter: &[u8], rounds: usize) -> Fallible<Value> {
         for (threads, on, ours) in &hosts {
             let bare = turn(on, *threads, &bare, |bare| async move { bare.ship().await })?;
             note(format!("bare_{threads}"), bare);
-            let ours = turn(on, *threads * IN_FLIGHT, ours, |ours| async move { ours.ship().await })?;
+            let ours = turn(on, *threads, ours, |ours| async move { ours.ship().await })?;
             note(format!("ours_{threads}"), ours);
         }
     }
@@ -54,7 +54,7 @@ where
     T: Future<Output = Fallible<()>> + Send + 'static,
 {
     let (over, made) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
-    let (cpu, began) = (processor(), Instant::now());
+    let (cpu, began) = (processor(ClockId::ProcessCPUTime), Instant::now());
     runtime.block_on(async {
         let mut running = JoinSet::new();
         for _ in 0..lanes {
@@ -63,7 +63,7 @@ where
                 while !over.load(Ordering::Relaxed) {
                     one(Arc::clone(&of)).await?;
                     made.fetch_add(1, Ordering::Relaxed);
-                    // A bare call never waits, and its lane would never let another one run.
+                    // A call that never waits would never let another one run.
                     tokio::task::yield_now().await;
                 }
                 Fallible::Ok(())
@@ -77,7 +77,7 @@ where
         }
         Fallible::Ok(())
     })?;
-    let (cpu, wall) = (processor().saturating_sub(cpu), began.elapsed());
+    let (cpu, wall) = (processor(ClockId::ProcessCPUTime).saturating_sub(cpu), began.elapsed());
     let made = f64::from(made.load(Ordering::Relaxed).max(1));
     Ok((made / wall.as_secs_f64(), cpu.as_secs_f64() * 1e6 / made))
 }
