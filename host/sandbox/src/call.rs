@@ -1,7 +1,4 @@
-//! The only entry into wasm: a fresh store, under limits, on a runtime of its own, until it ends or is ended.
-//!
-//! Guests run on their own small runtime because a guest that loops yields only at epoch ticks; on the host's runtime
-//! it would delay every timer and socket of every tenant.
+//! The only entry into wasm: a fresh store, under limits, until it ends or is ended. On which thread is told in `turn`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -31,6 +28,7 @@ use crate::limits::Limits;
 use crate::notes::{Note, What};
 use crate::place::{Place, SLICE};
 use crate::services::{HostServices, NoServices};
+use crate::turn::Lost;
 use crate::warden::Warden;
 
 /// How to start the sandbox.
@@ -248,14 +246,14 @@ impl Sandbox {
             return (Err(stopped()), Trail::empty());
         };
         let guest = Guest { engine: self.engine.get().clone(), pre: adapter.pre().clone(), name: adapter.name.clone() };
-        let mut task = AbortOnDrop(runtime.spawn(guest.run(state, enter).instrument(tracing::Span::current())));
-        match (&mut task.0).await {
-            Ok(done) => done,
-            Err(e) => {
-                let text = if e.is_panic() { "a host function panicked" } else { "the call was cancelled" };
-                (Err(Fault::new(FaultKind::Cancelled, "sandbox.host", text, Blame::Host)), Trail::empty())
-            }
-        }
+        let call = guest.run(state, enter).instrument(tracing::Span::current());
+        adapter.turns().run(runtime, call).await.unwrap_or_else(|lost| {
+            let text = match lost {
+                Lost::Panicked => "a host function panicked",
+                Lost::Cancelled => "the call was cancelled",
+            };
+            (Err(Fault::new(FaultKind::Cancelled, "sandbox.host", text, Blame::Host)), Trail::empty())
+        })
     }
 }
 
@@ -268,15 +266,6 @@ fn quarantined(adapter: &str, until: Timestamp) -> Fault {
     let message =
         format!("adapter `{adapter}` failed {STRIKES} times by its own fault and is left alone until {until}");
     Fault::new(FaultKind::Outage, "sandbox.quarantined", message, Blame::Guest).with_retry(Retry::Wait { until })
-}
-
-/// A call whose caller is gone must not go on.
-struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 struct Guest {

@@ -24,6 +24,7 @@ use crate::guest::CallState;
 use crate::inspect::{self, Face};
 use crate::manifest::{self, ManifestError};
 use crate::prescan::{self, Refusal};
+use crate::turn::Turns;
 
 /// A component that passed loading: linked against exactly what it imports.
 pub struct Adapter {
@@ -35,11 +36,16 @@ pub struct Adapter {
     pub exports: Vec<String>,
     pub imports: Vec<String>,
     pre: InstancePre<CallState>,
+    turns: Turns,
 }
 
 impl Adapter {
     pub(crate) fn pre(&self) -> &InstancePre<CallState> {
         &self.pre
+    }
+
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.turns
     }
 }
 
@@ -200,6 +206,7 @@ impl Sandbox {
             exports: faces.exports.into_iter().map(|f| f.name).collect(),
             imports: faces.imports.into_iter().map(|f| f.name).collect(),
             pre,
+            turns: Turns::default(),
         })
     }
 }

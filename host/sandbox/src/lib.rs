@@ -26,6 +26,7 @@ mod records;
 pub mod roles;
 mod services;
 pub mod surface;
+mod turn;
 mod warden;
 
 pub use call::{Sandbox, SandboxConfig};

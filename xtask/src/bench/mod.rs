@@ -1,8 +1,11 @@
 //! `cargo xtask bench <what>`: figures one can repeat. A bench starts what it measures against, on this machine, and
 //! leaves nothing running.
 
+mod guests;
 mod programs;
 mod queue;
+mod sandbox;
+mod tools;
 
 use anyhow::Result;
 
@@ -16,10 +19,13 @@ pub(crate) struct Args {
 enum What {
     /// Jobs per second and claim times on both databases, next to other queues
     Queue(queue::Args),
+    /// What a call of an adapter costs, next to a bare wasmtime and to the same work without one
+    Sandbox(sandbox::Args),
 }
 
 pub(crate) fn command(args: &Args) -> Result<()> {
     match &args.what {
         What::Queue(args) => queue::command(args),
+        What::Sandbox(args) => sandbox::command(args),
     }
 }

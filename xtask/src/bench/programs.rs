@@ -1,12 +1,12 @@
 //! What is measured. A program takes a place (a URL, or a folder for SQLite), a number of jobs and a variant, does what
 //! `xtask/bench/measure.mjs` says, and prints the line it describes; in which language is its own business.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
+use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
+use anyhow::Result;
 
+use crate::bench::tools;
 use crate::run;
 
 /// Files of `xtask/bench`: scripts and what they need, with exact versions.
@@ -91,7 +91,8 @@ pub(super) struct Programs {
 
 impl Programs {
     pub(super) fn ready() -> Result<Self> {
-        Ok(Self { peers: peers()?, ours: ours()? })
+        let peers = tools::npm(&run::repo().join("xtask/bench"), FILES, "peers")?;
+        Ok(Self { peers, ours: tools::program("wharf-queue", "queue")? })
     }
 
     pub(super) fn command(&self, row: &Row, place: &str, jobs: u32) -> Command {
@@ -108,50 +109,6 @@ impl Programs {
     }
 }
 
-/// Our program, optimised.
-fn ours() -> Result<PathBuf> {
-    let mut build = run::command("cargo");
-    build.args(["build", "--release", "-p", "wharf-queue", "--bench", "queue"]);
-    build.args(["--message-format", "json-render-diagnostics"]);
-    let lines = run::capture(&mut build, None)?;
-    for line in lines.lines() {
-        let line: Value = serde_json::from_str(line).context("cargo's messages are JSON")?;
-        if line["target"]["name"] == "queue"
-            && let Some(path) = line["executable"].as_str()
-        {
-            return Ok(PathBuf::from(path));
-        }
-    }
-    bail!("cargo built no `queue` benchmark")
-}
-
-/// `target/bench/peers` with the scripts and their packages; installed again only when the lock file has changed.
-fn peers() -> Result<PathBuf> {
-    ensure!(run::exists("npm"), "`npm` is missing: `apt-get install nodejs npm`");
-    let (from, to) = (run::repo().join("xtask/bench"), run::target_dir().join("bench/peers"));
-    std::fs::create_dir_all(&to).with_context(|| format!("failed to create `{}`", to.display()))?;
-    // Written last: as long as it is missing, an installation was broken off.
-    let installed = to.join("installed-lock.json");
-    let fresh = same(&from.join("package-lock.json"), &installed);
-    for name in FILES {
-        std::fs::copy(from.join(name), to.join(name)).with_context(|| format!("failed to copy `{name}`"))?;
-    }
-    if !fresh {
-        run::run(
-            run::command("npm")
-                .args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"])
-                .current_dir(&to)
-                .stdout(Stdio::null()),
-        )?;
-        std::fs::copy(to.join("package-lock.json"), installed).context("failed to note what is installed")?;
-    }
-    Ok(to)
-}
-
-fn same(a: &Path, b: &Path) -> bool {
-    matches!((std::fs::read(a), std::fs::read(b)), (Ok(a), Ok(b)) if a == b)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,11 +121,5 @@ mod tests {
         for name in FILES {
             assert!(run::repo().join("xtask/bench").join(name).is_file(), "{name}");
         }
-    }
-
-    #[test]
-    fn the_lock_file_names_no_registry() {
-        let lock = std::fs::read_to_string(run::repo().join("xtask/bench/package-lock.json")).unwrap();
-        assert!(!lock.contains("\"resolved\"") && lock.contains("\"integrity\""));
     }
 }

@@ -1,0 +1,86 @@
+//! Time of this process and memory of this process.
+//!
+//! Processor time of our calls is that of the whole process, the clock of the deadlines included; nothing else runs in it
+//! meanwhile. Calls of the baselines use one thread and are charged for that alone.
+
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
+use serde_json::{Value, json};
+
+use crate::Fallible;
+
+/// A variant's one turn lasts about so long.
+const TURN: Duration = Duration::from_millis(80);
+
+/// Microseconds of one call.
+#[derive(Clone, Copy)]
+pub(crate) struct Took {
+    cpu: f64,
+    wall: f64,
+}
+
+/// Something that is called over and over: it takes a number of calls and makes them.
+pub(crate) type Calls<'a> = Box<dyn FnMut(u32) -> Fallible<()> + 'a>;
+
+/// A variant: its name, whose processor time counts, and its calls.
+pub(crate) type Variant<'a> = (&'a str, ClockId, Calls<'a>);
+
+/// Lets every variant have its turn in every round, and gives its figures by name: `{cpu_us: […], wall_us: […]}`, one for
+/// each round. What others do on the machine meets all variants of a round alike, so ratios are to be taken within it.
+pub(crate) fn in_turns(variants: &mut [Variant<'_>], rounds: usize) -> Fallible<Value> {
+    let mut counts = Vec::new();
+    for (_, _, calls) in variants.iter_mut() {
+        counts.push(count(calls)?);
+    }
+    let mut took: Vec<Vec<Took>> = variants.iter().map(|_| Vec::new()).collect();
+    for _ in 0..rounds.max(1) {
+        for (((_, clock, calls), count), took) in variants.iter_mut().zip(&counts).zip(&mut took) {
+            took.push(time(*clock, calls, *count)?);
+        }
+    }
+    let mut all = serde_json::Map::new();
+    for ((name, ..), took) in variants.iter().zip(&took) {
+        let of = |pick: fn(&Took) -> f64| took.iter().map(pick).collect::<Vec<f64>>();
+        all.insert((*name).to_owned(), json!({ "cpu_us": of(|t| t.cpu), "wall_us": of(|t| t.wall) }));
+    }
+    Ok(Value::Object(all))
+}
+
+/// Calls of one turn, found by calling: which also warms everything up.
+fn count(calls: &mut Calls<'_>) -> Fallible<u32> {
+    let mut count = 4;
+    loop {
+        let began = Instant::now();
+        calls(count)?;
+        let took = began.elapsed();
+        if took * 4 >= TURN {
+            let one = took.as_secs_f64() / f64::from(count);
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a turn of milliseconds")]
+            return Ok(((TURN.as_secs_f64() / one) as u32).max(1));
+        }
+        count *= 2;
+    }
+}
+
+fn time(clock: ClockId, calls: &mut Calls<'_>, count: u32) -> Fallible<Took> {
+    let (cpu, began) = (processor(clock), Instant::now());
+    calls(count)?;
+    let (cpu, wall) = (processor(clock).saturating_sub(cpu), began.elapsed());
+    let each = |all: Duration| all.as_secs_f64() * 1e6 / f64::from(count);
+    Ok(Took { cpu: each(cpu), wall: each(wall) })
+}
+
+/// Processor time so far.
+pub(crate) fn processor(clock: ClockId) -> Duration {
+    let now = clock_gettime(clock);
+    let part = |value: i64| u64::try_from(value).unwrap_or_default();
+    Duration::from_secs(part(now.tv_sec)) + Duration::from_nanos(part(now.tv_nsec))
+}
+
+/// Memory of this process in RAM, in KiB.
+pub(crate) fn resident() -> Fallible<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no `VmRSS` in /proc/self/status")?;
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
+}

@@ -1,0 +1,130 @@
+//! On which thread a call runs.
+//!
+//! A guest that loops yields only at the ticks of its deadline; on the host's threads it would delay every timer and
+//! socket of every tenant. So guests have threads of their own. But handing a call over and getting its answer back wakes
+//! two sleeping threads, which costs more than a whole call of a small adapter. So a call begins where it was asked for,
+//! and what is not over or waiting within its first tick goes on on the guests' threads. An adapter that was busy for
+//! longer than a tick there begins on the guests' own threads for a long while: what it can hold up is one turn in a
+//! thousand.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::Poll;
+use std::time::Instant;
+
+use tokio::runtime::Runtime;
+
+use crate::engine::EPOCH_TICK;
+
+/// Calls an adapter begins aside after one that took too long.
+const ASIDE: u32 = 1_000;
+
+/// What is known of one adapter's first turns.
+#[derive(Debug, Default)]
+pub(crate) struct Turns {
+    /// Calls still to begin on the guests' threads.
+    aside: AtomicU32,
+}
+
+/// Why a call has no end of its own.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Lost {
+    Panicked,
+    Cancelled,
+}
+
+impl Turns {
+    /// Runs `call` to its end, or until the caller is gone. A panic ends this call and nothing else.
+    pub(crate) async fn run<T, F>(&self, guests: &Runtime, call: F) -> Result<T, Lost>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        let mut call = Box::pin(call);
+        if !self.is_aside() {
+            let first = std::future::poll_fn(|cx| {
+                // The call's timers belong to the runtime on which it goes on.
+                let _entered = guests.enter();
+                let began = Instant::now();
+                let turn = std::panic::catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx)));
+                if began.elapsed() > EPOCH_TICK {
+                    self.aside.store(ASIDE, Ordering::Relaxed);
+                }
+                Poll::Ready(turn)
+            });
+            match first.await {
+                Ok(Poll::Ready(done)) => return Ok(done),
+                Ok(Poll::Pending) => {}
+                Err(_) => return Err(Lost::Panicked),
+            }
+        }
+        let mut task = AbortOnDrop(guests.spawn(call));
+        (&mut task.0).await.map_err(|e| if e.is_panic() { Lost::Panicked } else { Lost::Cancelled })
+    }
+
+    fn is_aside(&self) -> bool {
+        self.aside.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
+    }
+}
+
+/// A call whose caller is gone must not go on.
+struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn guests() -> Runtime {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(1).thread_name("guests").enable_time().build().expect("runtime")
+    }
+
+    fn here() -> Option<String> {
+        std::thread::current().name().map(str::to_owned)
+    }
+
+    #[tokio::test]
+    async fn a_call_begins_here_and_goes_on_with_the_guests() {
+        let (guests, turns) = (guests(), Turns::default());
+        assert_eq!(turns.run(&guests, async { here() }).await, Ok(here()));
+        let call = async {
+            let first = here();
+            tokio::task::yield_now().await;
+            (first, here())
+        };
+        assert_eq!(turns.run(&guests, call).await, Ok((here(), Some("guests".to_owned()))));
+        guests.shutdown_background();
+    }
+
+    #[tokio::test]
+    async fn an_adapter_that_held_up_a_thread_begins_aside_for_a_thousand_calls() {
+        let (guests, turns) = (guests(), Turns::default());
+        let long = async { std::thread::sleep(EPOCH_TICK + Duration::from_millis(1)) };
+        assert_eq!(turns.run(&guests, long).await, Ok(()));
+        for _ in 0..ASIDE {
+            assert_eq!(turns.run(&guests, async { here() }).await, Ok(Some("guests".to_owned())));
+        }
+        assert_eq!(turns.run(&guests, async { here() }).await, Ok(here()));
+        guests.shutdown_background();
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_the_call_on_either_thread() {
+        let (guests, turns) = (guests(), Turns::default());
+        assert_eq!(turns.run(&guests, async { assert!(here().is_none(), "here") }).await, Err(Lost::Panicked));
+        let later = async {
+            tokio::task::yield_now().await;
+            assert!(here().is_none(), "there");
+        };
+        assert_eq!(turns.run(&guests, later).await, Err(Lost::Panicked));
+        guests.shutdown_background();
+    }
+}
