@@ -6,6 +6,7 @@ use serde_json::Value;
 use wharf_domain::account::Tighter;
 use wharf_domain::grant::OdooGiven;
 use wharf_domain::ids::Digest;
+use wharf_domain::manifest::Manifest;
 use wharf_egress::Grant;
 use wharf_sandbox::roles::Settings;
 use wharf_sandbox::surface::Surface;
@@ -13,23 +14,36 @@ use wharf_sandbox::surface::Surface;
 use super::Absent;
 use crate::config::{Config, Connection, Tenant};
 
-/// The grant of a connection under a surface that was accepted for it.
+/// The grant of a connection under a surface that was accepted for it. `file` is what the accepted adapter file declares.
 ///
 /// # Errors
-/// When the configuration no longer has what the accepted version cannot do without, e.g. a secret's value.
+/// When the configuration no longer has what the accepted version cannot do without, e.g. a secret's value, or sends the
+/// connection elsewhere.
 pub(crate) fn held(
     config: &Config,
     tenant: &Tenant,
     connection: &Connection,
-    (surface, digest): (&Surface, Digest),
+    (surface, file, digest): (&Surface, &Manifest, Digest),
     absent: Absent,
 ) -> Result<(Grant, Settings)> {
     let accepted = &surface.manifest;
     let [endpoint] = accepted.endpoints.as_slice() else {
         bail!("the accepted grant of connection `{}` has no destination", connection.id);
     };
+    // The secrets of the configuration are for the place it names today; they are not sent to another one.
+    let here = match &connection.endpoint {
+        Some(own) => own.trim_end_matches('/') == endpoint.origin,
+        None => file.endpoints.contains(endpoint),
+    };
+    if !here || connection.environment != endpoint.environment {
+        bail!(
+            "`{}` ({:?}) was accepted for connection `{}`, and the configuration names another place",
+            endpoint.origin,
+            endpoint.environment,
+            connection.id
+        );
+    }
     let mut cut = connection.clone();
-    cut.environment = endpoint.environment;
     cut.endpoint = Some(endpoint.origin.clone());
     cut.allow_private_address &= surface.allow_private;
     cut.config.retain(|name, _| accepted.config.contains_key(name));

@@ -117,14 +117,15 @@ fn accepted() -> wharf_sandbox::surface::Surface {
 fn waiting(config: &str) -> Result<(Grant, Settings)> {
     let config: Config = toml::from_str(config)?;
     let tenant = &config.tenants[0];
-    held(&config, tenant, &tenant.connections[0], (&accepted(), Digest::of(b"old")), Absent::Refuse)
+    let file = from_toml("adapter.toml", MANIFEST)?;
+    held(&config, tenant, &tenant.connections[0], (&accepted(), &file, Digest::of(b"old")), Absent::Refuse)
 }
 
 #[test]
 fn p19_while_something_waits_a_connection_has_what_was_accepted_and_is_still_given() {
     // The file now gives more, and speaks of a newer adapter, too.
     let more = format!(
-        "{CONFIG}endpoint = \"https://elsewhere.example\"\nallow_private_address = true\nconfig = {{ new = \"1\" }}\n{}",
+        "{CONFIG}allow_private_address = true\nconfig = {{ new = \"1\" }}\n{}",
         GRANT
             .replace("writes_per_hour = 7", "writes_per_hour = 900")
             .replace("[\"zip\"]", "[\"zip\", \"name\"]\nwrite = [\"ref\"]")
@@ -136,6 +137,14 @@ fn p19_while_something_waits_a_connection_has_what_was_accepted_and_is_still_giv
     let partner = odoo.model("res.partner").expect("granted");
     assert_eq!((odoo.writes_per_hour, partner.max_records), (7, 50));
     assert!(partner.read.len() == 1 && partner.read.contains("zip") && partner.write.is_empty());
+
+    // Its secrets are for the place it names.
+    for elsewhere in ["endpoint = \"https://elsewhere.example\"", "environment = \"live\""] {
+        let config = CONFIG.replace("environment = \"test\"\n", "");
+        let environment = if elsewhere.contains("live") { "" } else { "environment = \"test\"\n" };
+        let error = waiting(&format!("{config}{environment}{elsewhere}\n")).err().expect(elsewhere);
+        assert!(error.to_string().contains("names another place"), "{error:#}");
+    }
 
     // What it takes away is gone, whatever waits.
     let less = format!("{CONFIG}{}", GRANT.replace("= 7", "= 2").replace("[\"zip\"]", "[]").replace("vip", "new"));

@@ -108,7 +108,7 @@ fn shown(grant: &Grant, row: &Value) -> anyhow::Result<String> {
     out.push_str(&format!("\nALL OF IT\n{}", everything(&surface)));
     if row["state"] == "pending" {
         let version = cell("version");
-        out.push_str(&format!("\nwharf grant accept {grant} --version {version} --why \"…\"\n"));
+        out.push_str(&format!("\n\nwharf grant accept {grant} --version {version} --why \"…\"\n"));
         out.push_str(&format!("wharf grant refuse {grant} --version {version} --why \"…\"\n"));
     }
     Ok(out.trim_end().to_owned())
@@ -162,7 +162,7 @@ fn everything(surface: &Surface) -> String {
             String::new(),
         ]);
     }
-    rows.push(["config".to_owned(), m.config.keys().cloned().collect::<Vec<_>>().join(", "), String::new()]);
+    rows.push(["config".to_owned(), "settings".to_owned(), m.config.keys().cloned().collect::<Vec<_>>().join(", ")]);
     let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| clean(cell)).collect()).collect();
     table(&["", "WHAT", "HOW"], &rows)
 }
@@ -204,5 +204,28 @@ mod tests {
         for wrong in ["nordic", "/ups", "nordic/", "nordic/acme/2", "Nordic/ups", "a/../b", "a/b?c"] {
             assert!(wrong.parse::<Grant>().expect_err(wrong).contains("TENANT/CONNECTION"), "{wrong}");
         }
+    }
+
+    /// A person decides by what stands here, and most of it was written by whoever asks.
+    #[test]
+    fn j4_a_publisher_cannot_write_lines_of_a_grant() {
+        let grant: Grant = "nordic/acme".parse().expect("a grant");
+        let manifest = serde_json::json!({
+            "name": "acme", "version": "1.0.0\nstate: accepted", "description": "d", "publisher": "ACME\u{1b}[2J",
+            "licence": "x", "routes": [{ "method": "GET", "path": "/a\u{202e}b", "reason": "r" }],
+        });
+        let row = serde_json::json!({
+            "version": 2, "state": "pending", "weight": "wider-low", "adapter": "acme", "digest": "sha256:0",
+            "adapter_version": "1.0.0\nstate: accepted", "publisher": "ACME\u{1b}[2J", "actor": "host:configuration",
+            "created_at": 0, "decided_by": null, "against": 1,
+            "changes": [{ "weight": "wider-low", "group": "new data read", "what": "`GET /a\r`", "means": "m" }],
+            "surface": { "manifest": manifest, "imports": [], "exports": [], "allow_private": false },
+        });
+        let shown = shown(&grant, &row).expect("shown");
+        assert!(!shown.chars().any(|c| c != '\n' && wharf_sandbox::forges(c)), "{}", shown.escape_debug());
+        assert!(!shown.lines().any(|line| line.starts_with("state:")), "{shown}");
+        assert!(shown.contains("AGAINST VERSION 1") && shown.contains("`GET /a\\r`"), "{shown}");
+        let command = "wharf grant accept nordic/acme --version 2 --why";
+        assert!(shown.lines().any(|line| line.starts_with(command)), "it says how to decide: {shown}");
     }
 }

@@ -135,13 +135,14 @@ pub(crate) async fn look(db: &Db, asked: &Asked) -> Result<Option<String>> {
     Ok(match judge(&rows, asked, &known)? {
         Judged::Open(open) => Some(open.to_string()),
         Judged::New { accepted: None, found } => {
-            let more: Vec<_> = found.lines.iter().filter(|line| line.weight > Weight::Narrower).collect();
-            let first = more.first().map(|line| format!(": {} {}", line.group, line.what)).unwrap_or_default();
+            let mut more = found.lines.iter().filter(|line| line.weight > Weight::Narrower);
+            let first = more.next().map(|line| format!("{} {}", line.group, line.what)).unwrap_or_default();
+            let others = match more.count() {
+                0 => String::new(),
+                others => format!(" and {others} more"),
+            };
             let at = &asked.at;
-            Some(format!(
-                "`{at}` will ask for more than was accepted ({} lines{first}), and waits for a person",
-                more.len()
-            ))
+            Some(format!("`{at}` will ask for more than was accepted ({first}{others}), and waits for a person then"))
         }
         Judged::Known | Judged::New { .. } => None,
     })

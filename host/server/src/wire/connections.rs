@@ -169,7 +169,7 @@ impl Connections {
             None => Arc::new(self.sandbox.load(self.kept.read(&row.digest)?).await?),
         };
         let accepted = grants::surface(at, row)?;
-        let of_it = (&accepted, row.digest.clone());
+        let of_it = (&accepted, &adapter.manifest, row.digest.clone());
         let bound = bind::held(&self.config, tenant, connection, of_it, Absent::of(&self.config))?;
         self.wire_secrets(&bound.0, at);
         Ok((adapter, bound))
