@@ -32,8 +32,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("server", &["domain", "store", "queue", "egress", "odoo", "sandbox", "flows", "api"]),
 ];
 
-/// What the tests of any room may start: it knows nothing of the host.
-const FOR_TESTS: &str = "scratch-postgres";
+/// What the tests of any room may use: it knows nothing of the host.
+const FOR_TESTS: &[&str] = &["fuzz", "scratch-postgres"];
 
 /// Files of `flows` that talk to the queue and the store. Everything else there is pure.
 const FLOWS_WITH_HANDS: &[&str] = &["lib.rs", "intake.rs", "retention", "runner", "schedules"];
@@ -107,7 +107,7 @@ pub(crate) fn edges(tree: &Tree) -> Vec<Finding> {
         };
         for (line, dependency, for_tests) in dependencies(text) {
             let Some(other) = dependency.strip_prefix("wharf-") else { continue };
-            let in_tests = for_tests && (other == FOR_TESTS || linked(allowed).contains(&other));
+            let in_tests = for_tests && (FOR_TESTS.contains(&other) || linked(allowed).contains(&other));
             if !(allowed.contains(&other) || in_tests) {
                 found.push(Finding::new(path, line, format!("`{}` depends on `{other}`", room(path)), remedy));
             }

@@ -15,6 +15,8 @@ mod decode;
 mod echo;
 mod exchange;
 mod fault;
+#[cfg(test)]
+mod fuzz;
 mod gzip;
 mod identity;
 mod inject;

@@ -161,6 +161,10 @@ fn canonical(text: &str) -> Result<(Url, Host<String>, u16), Denial> {
     if !matches!(url.scheme(), "https" | "http") {
         return Err(Denial::Origin { rule: "scheme", origin: shown(text), granted: "https".to_owned() });
     }
+    // The parser fills in missing slashes; other readers take what follows for a path.
+    if !text.get(url.scheme().len()..).is_some_and(|rest| rest.starts_with("://")) {
+        return Err(invalid("its scheme is not followed by `://`"));
+    }
     if !url.username().is_empty() || url.password().is_some() || authority(text).contains('@') {
         return Err(Denial::UserInfo { url: shown(&url.origin().ascii_serialization()) });
     }

@@ -30,7 +30,7 @@ pub(super) const PROMISES: [Promise; 25] = [
     later(11, "A secret never leaves the host but to its partner"),
     due(12, "No forbidden address is ever dialled"),
     later(13, "Every known attack ends as it is written down"),
-    later(14, "No input whatever ends the host"),
+    due(14, "No input whatever ends the host"),
     later(15, "Compiling an adapter never slows the others down"),
     later(16, "A webhook may come often, late and out of order"),
     due(17, "A database that was restarted needs no hand"),
