@@ -40,6 +40,6 @@ pub(super) const PROMISES: [Promise; 25] = [
     later(21, "No tenant sees anything of another one"),
     due(22, "A graceful stop leaves no lease and cuts nothing off"),
     due(23, "Every secret is changed without a pause"),
-    later(24, "Input that cannot be read is an exception a person sees and can mend"),
+    due(24, "Input that cannot be read is an exception a person sees and can mend"),
     later(25, "A long run needs no more memory, files or disk than a short one"),
 ];
