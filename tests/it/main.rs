@@ -7,4 +7,5 @@ mod cache;
 mod conformance;
 mod corpus;
 mod guest;
+mod limits;
 mod spine;
