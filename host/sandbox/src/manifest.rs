@@ -140,6 +140,7 @@ fn check(manifest: &Manifest) -> Result<(), ManifestError> {
     for (name, slot) in &manifest.secrets {
         slot.valid().map_err(|error| ManifestError::Rule(format!("`secrets.{name}`: {error}")))?;
     }
+    manifest.config.valid().map_err(ManifestError::Rule)?;
     folders(manifest).map_err(ManifestError::Rule)?;
     for (i, request) in manifest.odoo.iter().enumerate() {
         if manifest.odoo[..i].iter().any(|other| other.model == request.model) {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use wharf_domain::grant::{Capabilities, FolderGrant, OdooAccess};
 use wharf_domain::ids::Digest;
 use wharf_domain::manifest::{Manifest, SecretSlot};
@@ -40,7 +40,8 @@ pub(crate) fn connection(
     let endpoint = endpoint(connection, manifest).with_context(|| name.clone())?;
     apart_from_odoo(config, &endpoint).with_context(|| name.clone())?;
     let odoo = odoo(tenant, connection, manifest).with_context(|| name.clone())?;
-    let settings = settings(connection, manifest).with_context(|| name.clone())?;
+    let settings =
+        manifest.config.settle(&connection.config).map_err(|rule| anyhow!("{rule}")).with_context(|| name.clone())?;
     let secrets = secrets(config, connection, manifest, absent).with_context(|| name.clone())?;
     let limits = manifest.limits.tightened(&connection.limits).with_context(|| format!("`limits` of {name}"))?;
     let terms = Terms { account: endpoint.clone(), limits, healthy: Vec::new() };
@@ -99,24 +100,6 @@ fn odoo(tenant: &Tenant, connection: &Connection, manifest: &Manifest) -> Result
     let access = OdooAccess::meet(&manifest.odoo, given, odoo.company)?;
     wharf_odoo::gate::check(&access)?;
     Ok(access)
-}
-
-fn settings(connection: &Connection, manifest: &Manifest) -> Result<BTreeMap<String, String>> {
-    if let Some(unknown) = connection.config.keys().find(|k| !manifest.config.contains_key(*k)) {
-        let known = manifest.config.keys().cloned().collect::<Vec<_>>().join(", ");
-        bail!("`config.{unknown}` is no setting of adapter `{}`; known are {known}", manifest.name);
-    }
-    let mut out = BTreeMap::new();
-    for (name, key) in &manifest.config {
-        match connection.config.get(name).or(key.default.as_ref()) {
-            Some(value) => {
-                out.insert(name.clone(), value.clone());
-            }
-            None if key.required => bail!("`config.{name}` is missing: {}", key.description),
-            None => {}
-        }
-    }
-    Ok(out)
 }
 
 /// The folders the manifest asks for, at the operator's places: one that is asked for and not given is not granted.

@@ -275,7 +275,8 @@ pub(crate) struct Connection {
     /// What this account may do less than the adapter says; never more.
     #[serde(default)]
     pub(crate) limits: Tighter,
-    #[serde(default)]
+    /// Settings by the adapter's schema: texts, numbers and flags.
+    #[serde(default, deserialize_with = "read_texts")]
     pub(crate) config: BTreeMap<String, String>,
     /// Drop folder of the manifest → where it is. On this machine; no other connection's.
     #[serde(default)]
@@ -445,6 +446,22 @@ fn environment(name: &str) -> Option<String> {
 }
 
 /// TOML with the path of what is wrong, e.g. `tenant[0].odoo`.
+fn read_texts<'de, D: serde::Deserializer<'de>>(table: D) -> Result<BTreeMap<String, String>, D::Error> {
+    texts(toml::Table::deserialize(table)?).map_err(serde::de::Error::custom)
+}
+
+/// Settings as an adapter gets them: as text. What is no single value is refused by its name.
+pub(crate) fn texts(table: toml::Table) -> Result<BTreeMap<String, String>, String> {
+    let text = |(name, value)| match value {
+        toml::Value::String(text) => Ok((name, text)),
+        toml::Value::Integer(number) => Ok((name, number.to_string())),
+        toml::Value::Float(number) => Ok((name, number.to_string())),
+        toml::Value::Boolean(flag) => Ok((name, flag.to_string())),
+        _ => Err(format!("`{name}` must be a text, a number or a boolean")),
+    };
+    table.into_iter().map(text).collect()
+}
+
 fn parse(text: &str) -> Result<Config> {
     Ok(toml::from_str(text)?)
 }

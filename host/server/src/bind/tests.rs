@@ -98,3 +98,33 @@ fn h8_no_tenants_odoo_is_a_partner() {
         assert!(format!("{err:#}").contains("is an Odoo of this host"), "{err:#}");
     }
 }
+
+#[test]
+fn settings_are_held_against_the_adapters_schema() {
+    let schema = r#"
+[config]
+required = ["account"]
+[config.properties]
+account = { type = "string", description = "who pays", pattern = "^[0-9]{4}$" }
+copies = { type = "integer", description = "labels of one parcel", minimum = 1, default = 1 }
+test = { type = "boolean", description = "marks labels" }
+"#;
+    let (manifest, endpoint) = (format!("{MANIFEST}{schema}"), "environment = \"test\"\n");
+    let with = |config: &str| CONFIG.replace(endpoint, &format!("{endpoint}config = {config}\n"));
+    let told = bound(&with(r#"{ account = "4711", copies = 2, test = true }"#), &manifest).expect("bound").config;
+    let pairs: Vec<_> = told.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    assert_eq!(pairs, [("account", "4711"), ("copies", "2"), ("test", "true")]);
+    for (config, rule) in [
+        ("{}", "`config.account` is missing: who pays"),
+        (r#"{ account = "47" }"#, "`config.account` must match `^[0-9]{4}$`"),
+        (r#"{ account = "4711", copies = 0 }"#, "`config.copies` must be at least 1"),
+        (
+            r#"{ account = "4711", depot = "A" }"#,
+            "`config.depot` is no setting of the adapter; known are account, copies",
+        ),
+        (r#"{ account = ["4711"] }"#, "`account` must be a text, a number or a boolean"),
+    ] {
+        let err = format!("{:#}", bound(&with(config), &manifest).expect_err(rule));
+        assert!(err.contains(rule), "{err}");
+    }
+}

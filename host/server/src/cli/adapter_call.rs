@@ -1,15 +1,15 @@
 //! `wharf adapter call`: one operation of one adapter file, without a server, a database or Odoo.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
 use wharf_domain::ctx::{CallCtx, Environment};
 use wharf_domain::ids::TenantId;
-use wharf_domain::manifest::Manifest;
+use wharf_domain::manifest::{ConfigSchema, Manifest};
 use wharf_domain::time::Clock;
 use wharf_egress::{Egress, EgressConfig, Grant, Live, Origin, Replay, Wire};
 use wharf_sandbox::roles::{Connection, INPUT, Invoked, OPERATIONS, Settings};
@@ -193,18 +193,7 @@ fn bind(args: &Args, manifest: &Manifest) -> Result<Bound> {
         }
         return Ok(override_origin(bound, args.http.as_deref()));
     }
-    let mut config = BTreeMap::new();
-    for (name, key) in &manifest.config {
-        // Offline a missing account number is no reason to stop: the placeholder shows where it would stand.
-        let placeholder = key.required.then(|| format!("{{{{config:{name}}}}}"));
-        if let Some(value) = given.keys.get(name).cloned().or_else(|| key.default.clone()).or(placeholder) {
-            config.insert(name.clone(), value);
-        }
-    }
-    if let Some(unknown) = given.keys.keys().find(|k| !manifest.config.contains_key(*k)) {
-        let known = manifest.config.keys().cloned().collect::<Vec<_>>().join(", ");
-        bail!("`{unknown}` is no setting of this adapter; known are {known}");
-    }
+    let config = offline(&manifest.config, &given.keys)?;
     let endpoint = manifest
         .endpoints
         .iter()
@@ -231,6 +220,18 @@ fn bind(args: &Args, manifest: &Manifest) -> Result<Bound> {
         capabilities: Arc::default(),
     };
     Ok(override_origin(Bound { grant, settings }, args.http.as_deref()))
+}
+
+/// The settings without a connection. A missing account number is no reason to stop: a placeholder shows where it would
+/// stand.
+fn offline(schema: &ConfigSchema, given: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>> {
+    let nothing_required = ConfigSchema { required: BTreeSet::new(), ..schema.clone() };
+    let mut config = nothing_required.settle(given).map_err(|rule| anyhow!("{rule}"))?;
+    for name in schema.required.iter().filter(|name| !config.contains_key(*name)).cloned().collect::<Vec<_>>() {
+        let placeholder = format!("{{{{config:{name}}}}}");
+        config.insert(name, placeholder);
+    }
+    Ok(config)
 }
 
 fn override_origin(mut bound: Bound, http: Option<&str>) -> Bound {
@@ -261,15 +262,8 @@ impl Given {
         if table.contains_key("server") {
             return Self::from_host_config(path, manifest);
         }
-        let mut keys = BTreeMap::new();
-        for (name, value) in table {
-            match value {
-                toml::Value::String(text) => keys.insert(name, text),
-                toml::Value::Integer(number) => keys.insert(name, number.to_string()),
-                toml::Value::Boolean(flag) => keys.insert(name, flag.to_string()),
-                _ => bail!("`{name}` in `{}` must be a text, a number or a boolean", path.display()),
-            };
-        }
+        let keys =
+            config::texts(table).map_err(|rule| anyhow!("{rule}")).with_context(|| path.display().to_string())?;
         Ok(Self { keys, connection: None })
     }
 

@@ -102,9 +102,10 @@ fn text(report: &Report) -> Result<String, std::fmt::Error> {
         writeln!(out, "  {}  {}", clean(name), slot.kind())?;
     }
     writeln!(out, "SETTINGS")?;
-    for (name, key) in &m.config {
-        let need = if key.required { "required" } else { "optional" };
-        writeln!(out, "  {}  {need}  \"{}\"", clean(name), clean(&key.description))?;
+    for (name, property) in &m.config.properties {
+        let need = if m.config.required.contains(name) { "required" } else { "optional" };
+        let (rules, words) = (clean(&property.rules()), clean(&property.description));
+        writeln!(out, "  {}  {need}  {rules}  \"{words}\"", clean(name))?;
     }
     writeln!(out, "KEY-VALUE STORE  {} bytes", m.kv_bytes)?;
     writeln!(out, "FINDINGS")?;
