@@ -69,6 +69,10 @@ pub(crate) struct Server {
     /// Two lookups that find nothing must lie at least this far apart, in seconds, before a label is bought again.
     #[serde(default = "default_settle")]
     pub(crate) settle_seconds: u32,
+    /// Lets a debugger attach to the host, and lets it leave a core file when it dies. Both show every secret it has in
+    /// memory.
+    #[serde(default)]
+    pub(crate) debuggable: bool,
 }
 
 /// A PostgreSQL database, which several hosts may share.

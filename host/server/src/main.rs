@@ -4,6 +4,7 @@ mod bind;
 mod cli;
 mod clock;
 mod config;
+mod harden;
 mod shutdown;
 mod steady;
 mod telemetry;
