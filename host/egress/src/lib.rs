@@ -31,6 +31,7 @@ mod proof;
 mod redact;
 mod replay;
 mod resolve;
+mod scan;
 mod send;
 mod sign;
 mod tape;
@@ -251,6 +252,7 @@ struct Room {
     calm: account::Calm,
     vault: Option<Vault>,
     echoes: echo::Echoes,
+    scans: scan::Scans,
 }
 
 impl Room {
@@ -277,8 +279,9 @@ impl Egress {
         vault: Option<Vault>,
     ) -> Self {
         let ledger = db.clone().map(|db| Ledger::new(db, config.settle_delay_ms).knowing(vault.clone()));
-        let (tokens, calm, echoes) = (oauth::Tokens::default(), account::Calm::default(), echo::Echoes::default());
-        Self { room: Arc::new(Room { db, ledger, clock, config, wire, tokens, calm, vault, echoes }) }
+        let (tokens, calm) = (oauth::Tokens::default(), account::Calm::default());
+        let (echoes, scans) = (echo::Echoes::default(), scan::Scans::default());
+        Self { room: Arc::new(Room { db, ledger, clock, config, wire, tokens, calm, vault, echoes, scans }) }
     }
 
     /// Sends one request and waits for the whole answer.
