@@ -10,6 +10,7 @@
 mod account;
 mod account_ref;
 mod address;
+mod authority;
 mod crash_point;
 mod decode;
 mod echo;
@@ -53,6 +54,7 @@ use wharf_store::Db;
 
 pub use account::Terms;
 pub use address::{AddressError, AddressRule, Class, classify};
+pub use authority::Authority;
 pub use identity::Identity;
 pub use ledger::Ledger;
 pub use live::Live;
@@ -136,6 +138,8 @@ pub struct Origin {
     pub url: String,
     /// Permits loopback, private and carrier-grade NAT addresses.
     pub allow_private: bool,
+    /// Who vouches for it in place of the authorities browsers trust.
+    pub authority: Option<Authority>,
 }
 
 /// A secret slot of the manifest with its values by field: `value` for a header, `username` and `password` for basic,

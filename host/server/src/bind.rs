@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use wharf_domain::grant::{Capabilities, FolderGrant, OdooAccess};
 use wharf_domain::ids::Digest;
 use wharf_domain::manifest::{Manifest, SecretSlot};
-use wharf_egress::{BoundSecret, Grant, Limits, Origin, Terms};
+use wharf_egress::{Authority, BoundSecret, Grant, Limits, Origin, Terms};
 use wharf_sandbox::roles::Settings;
 
 use crate::config::{Config, Connection, Tenant};
@@ -39,6 +39,7 @@ pub(crate) fn connection(
     let name = format!("connection `{}` of tenant `{}`", connection.id, tenant.id);
     let endpoint = endpoint(connection, manifest).with_context(|| name.clone())?;
     apart_from_odoo(config, &endpoint).with_context(|| name.clone())?;
+    let authority = authority(config, connection, &endpoint).with_context(|| name.clone())?;
     let odoo = odoo(tenant, connection, manifest).with_context(|| name.clone())?;
     let settings =
         manifest.config.settle(&connection.config).map_err(|rule| anyhow!("{rule}")).with_context(|| name.clone())?;
@@ -49,7 +50,7 @@ pub(crate) fn connection(
         tenant: tenant.id.clone(),
         connection: connection.id.to_string(),
         adapter_digest: digest,
-        origins: vec![Origin { url: endpoint.clone(), allow_private: connection.allow_private_address }],
+        origins: vec![Origin { url: endpoint.clone(), allow_private: connection.allow_private_address, authority }],
         routes: manifest.routes.clone(),
         secrets,
         config: settings.clone(),
@@ -74,6 +75,17 @@ fn endpoint(connection: &Connection, manifest: &Manifest) -> Result<String> {
         (None, None) => bail!("adapter `{}` has no endpoint for {:?}", manifest.name, connection.environment),
     };
     Ok(url.trim_end_matches('/').to_owned())
+}
+
+/// Who vouches for the partner when the operator has a word in it.
+fn authority(config: &Config, connection: &Connection, endpoint: &str) -> Result<Option<Authority>> {
+    let Some(file) = &connection.ca_file else { return Ok(None) };
+    if !endpoint.starts_with("https://") {
+        bail!("`ca_file` vouches for nobody at `{endpoint}`: it is not reached over TLS; take it out");
+    }
+    let path = config.path(file);
+    let pem = std::fs::read_to_string(&path).with_context(|| format!("cannot read `ca_file`, `{}`", path.display()))?;
+    Authority::parse(&pem).map(Some).map_err(|rule| anyhow!("`ca_file`, `{}`, {rule}", path.display()))
 }
 
 /// An adapter reaches Odoo through the gate or not at all: no tenant's Odoo is a partner.

@@ -274,6 +274,8 @@ pub(crate) struct Connection {
     pub(crate) endpoint: Option<String>,
     #[serde(default)]
     pub(crate) allow_private_address: bool,
+    /// Authorities in PEM: the partner's certificate must come from one of them, and those of the web do not count.
+    pub(crate) ca_file: Option<PathBuf>,
     /// What the adapter may do with the tenant's Odoo, a model at a time. Absent: nothing.
     pub(crate) odoo: Option<OdooGiven>,
     /// What this account may do less than the adapter says; never more.

@@ -43,7 +43,11 @@ fn grant() -> Grant {
         adapter_digest: None,
         origins: ORIGINS
             .iter()
-            .map(|(url, allow_private)| Origin { url: (*url).to_owned(), allow_private: *allow_private })
+            .map(|(url, allow_private)| Origin {
+                url: (*url).to_owned(),
+                allow_private: *allow_private,
+                authority: None,
+            })
             .collect(),
         routes: vec![
             route("GET", "/v1/*", None),

@@ -29,7 +29,11 @@ fn grant(origins: &[(&str, bool)]) -> Grant {
         adapter_digest: None,
         origins: origins
             .iter()
-            .map(|(url, allow_private)| Origin { url: (*url).to_owned(), allow_private: *allow_private })
+            .map(|(url, allow_private)| Origin {
+                url: (*url).to_owned(),
+                allow_private: *allow_private,
+                authority: None,
+            })
             .collect(),
         routes: vec![
             route("GET", "/v1/*", None),

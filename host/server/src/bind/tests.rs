@@ -128,3 +128,20 @@ test = { type = "boolean", description = "marks labels" }
         assert!(err.contains(rule), "{err}");
     }
 }
+
+#[test]
+fn e5_an_authority_that_vouches_for_nobody_stops_the_start() {
+    let folder = tempfile::tempdir().expect("folder");
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, "no certificate").expect("written");
+    let with = |line: &str| CONFIG.replace("environment = \"test\"\n", &format!("environment = \"test\"\n{line}\n"));
+    let ca = format!("ca_file = \"{}\"", file.display());
+    let gone = format!("ca_file = \"{}\"", folder.path().join("gone.pem").display());
+    let plain = format!("{ca}\nendpoint = \"http://127.0.0.1:9\"");
+    for (line, word) in
+        [(&ca, "has no certificate in PEM"), (&gone, "cannot read `ca_file`"), (&plain, "not reached over TLS")]
+    {
+        let err = format!("{:#}", bound(&with(line), MANIFEST).expect_err(word));
+        assert!(err.contains(word) && err.contains("connection `acme`"), "{err}");
+    }
+}

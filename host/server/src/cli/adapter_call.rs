@@ -206,7 +206,7 @@ fn bind(args: &Args, manifest: &Manifest) -> Result<Bound> {
         tenant,
         connection: "offline".to_owned(),
         adapter_digest: None,
-        origins: vec![Origin { url: endpoint.clone(), allow_private: false }],
+        origins: vec![Origin { url: endpoint.clone(), allow_private: false, authority: None }],
         routes: manifest.routes.clone(),
         secrets: bind::unbound_secrets(manifest),
         config: config.clone(),
@@ -237,7 +237,7 @@ fn offline(schema: &ConfigSchema, given: &BTreeMap<String, String>) -> Result<BT
 fn override_origin(mut bound: Bound, http: Option<&str>) -> Bound {
     if let Some(origin) = http {
         let origin = origin.trim_end_matches('/').to_owned();
-        bound.grant.origins = vec![Origin { url: origin.clone(), allow_private: true }];
+        bound.grant.origins = vec![Origin { url: origin.clone(), allow_private: true, authority: None }];
         bound.settings.endpoint = origin;
     }
     bound
