@@ -18,6 +18,7 @@ fn p4_the_log_is_synced_before_the_answer_to_a_webhook_leaves() -> Result<()> {
         return Ok(());
     }
     let world = World::new(&Settings { poll_seconds: 3_600, ..Settings::default() })?;
+    world.edit_config("[server]", "[server]\ndebuggable = true")?;
     let host = world.serve()?;
     let trace = world.file("trace");
     let mut strace = Command::new("strace");

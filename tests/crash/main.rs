@@ -19,6 +19,7 @@ const BLIND: usize = 20;
 const ANSWER_MS: u64 = 120;
 
 mod disk;
+mod memory;
 
 /// No accepted job is lost and no label is bought twice, with the shipped adapter in its sandbox.
 #[test]

@@ -8,6 +8,7 @@ mod conformance;
 mod corpus;
 mod grants;
 mod guest;
+mod limits;
 mod secrets;
 mod spine;
 mod traces;

@@ -233,7 +233,7 @@ fn grant(partner: &str, limits: Limits) -> Grant {
         tenant: tenant(),
         connection: "acme".to_owned(),
         adapter_digest: None,
-        origins: vec![Origin { url: partner.to_owned(), allow_private: true }],
+        origins: vec![Origin { url: partner.to_owned(), allow_private: true, authority: None }],
         routes: vec![route],
         secrets: BTreeMap::new(),
         config: BTreeMap::new(),

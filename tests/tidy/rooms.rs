@@ -32,8 +32,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("server", &["domain", "store", "queue", "egress", "odoo", "sandbox", "flows", "api"]),
 ];
 
-/// What the tests of any room may start and read: they know nothing of the host.
-const FOR_TESTS: &[&str] = &["scratch-postgres", "attack"];
+/// What the tests of any room may use: they know nothing of the host.
+const FOR_TESTS: &[&str] = &["attack", "fuzz", "scratch-postgres"];
 
 /// Files of `flows` that talk to the queue and the store. Everything else there is pure.
 const FLOWS_WITH_HANDS: &[&str] = &["lib.rs", "intake.rs", "retention", "runner", "schedules"];

@@ -7,6 +7,7 @@ mod adapters;
 mod bench;
 mod corpus;
 mod demo;
+mod fuzz;
 mod guest_target;
 mod http;
 mod lint;
@@ -43,6 +44,8 @@ enum Command {
     Promises(promises::Args),
     /// Writes the table of the attack corpus into docs/SECURITY.md
     Corpus(corpus::Args),
+    /// Feed hostile input to whatever reads any, for as long as one likes; the tests do it for seconds
+    Fuzz(fuzz::Args),
     /// Kill hosts for as long as one likes, on both databases, and check after each round
     Soak(soak::Args),
     /// Formatting, clippy and cargo-deny; installs cargo-deny when it is missing
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::command(args),
         Command::Corpus(args) => corpus::command(args),
         Command::Promises(args) => promises::command(args),
+        Command::Fuzz(args) => fuzz::command(args),
         Command::Soak(args) => soak::command(args),
         Command::Lint => lint::command(),
         Command::Odoo(args) => odoo::command(args),

@@ -6,6 +6,8 @@
 mod admin;
 mod body;
 mod caller;
+#[cfg(test)]
+mod fuzz;
 mod health;
 mod ingress;
 mod loops;

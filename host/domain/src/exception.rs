@@ -44,4 +44,6 @@ pub const WRITE_BACK_FAILED: &str = "write-back-failed";
 pub const INVARIANT_BROKEN: &str = "invariant-broken";
 /// A parked job keeps everything behind it in its lane waiting.
 pub const LANE_HELD: &str = "lane-held";
+/// A job's stored payload cannot be read: it needs another one.
+pub const PAYLOAD_UNREADABLE: &str = "payload-unreadable";
 pub const ADAPTER_FAULT: &str = "adapter-fault";

@@ -204,6 +204,11 @@ impl Fault {
         matches!(self.retry, Retry::Later { .. } | Retry::Wait { .. }) && self.effect == EffectCertainty::None
     }
 
+    /// Is it about a job whose stored payload cannot be read: no JSON, or not of the shape its kind has?
+    pub fn is_of_payload(&self) -> bool {
+        matches!(self.code.as_str(), "queue.bad-payload" | "flows.payload")
+    }
+
     #[must_use]
     pub fn with_effect(mut self, effect: EffectCertainty) -> Self {
         self.effect = effect;

@@ -9,8 +9,10 @@ use crate::account::Limits;
 use crate::ctx::Environment;
 use crate::effect::EffectClass;
 
+pub mod config;
 mod slot;
 
+pub use config::ConfigSchema;
 pub use slot::{Encoding, Hash, JwtAlgorithm, SecretSlot};
 
 /// The manifest of one adapter version.
@@ -38,9 +40,9 @@ pub struct Manifest {
     /// Secret slots by name. The guest never sees a value.
     #[serde(default)]
     pub secrets: BTreeMap<String, SecretSlot>,
-    /// Settings an operator may give, by key.
+    /// Settings an operator may give, as a JSON Schema.
     #[serde(default)]
-    pub config: BTreeMap<String, ConfigKey>,
+    pub config: ConfigSchema,
     /// Records of the tenant's Odoo it wants to read or write, a model at a time. What is not listed is denied.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub odoo: Vec<OdooRequest>,
@@ -231,17 +233,6 @@ impl Route {
             }
         }
     }
-}
-
-/// One setting.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ConfigKey {
-    pub description: String,
-    #[serde(default)]
-    pub required: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub default: Option<String>,
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ mod tests {
             tenant: TenantId::parse("t").expect("tenant"),
             connection: "acme".to_owned(),
             adapter_digest: None,
-            origins: vec![Origin { url: "https://api.example".to_owned(), allow_private: false }],
+            origins: vec![Origin { url: "https://api.example".to_owned(), allow_private: false, authority: None }],
             routes: vec![],
             secrets: BTreeMap::from([(
                 "login".to_owned(),

@@ -60,8 +60,15 @@ pub(crate) async fn exchange(
         Bearing::Certificate(identity) => Some(identity.clone()),
         _ => None,
     };
-    let target =
-        Target { host: permitted.host.clone(), port: permitted.port, tls: permitted.tls(), address, caps, identity };
+    let target = Target {
+        host: permitted.host.clone(),
+        port: permitted.port,
+        tls: permitted.tls(),
+        address,
+        caps,
+        identity,
+        authority: permitted.authority.cloned(),
+    };
     frame(room, permitted, &mut request);
     let sent = SentMark::until(budget.until);
     let answer = timeout_at(budget.until, room.wire.exchange(&target, request, &sent)).await;

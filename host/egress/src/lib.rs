@@ -10,11 +10,14 @@
 mod account;
 mod account_ref;
 mod address;
+mod authority;
 mod crash_point;
 mod decode;
 mod echo;
 mod exchange;
 mod fault;
+#[cfg(test)]
+mod fuzz;
 mod gzip;
 mod identity;
 mod inject;
@@ -29,6 +32,7 @@ mod proof;
 mod redact;
 mod replay;
 mod resolve;
+mod scan;
 mod send;
 mod sign;
 mod tape;
@@ -50,6 +54,7 @@ use wharf_store::Db;
 
 pub use account::Terms;
 pub use address::{AddressError, AddressRule, Class, classify};
+pub use authority::Authority;
 pub use identity::Identity;
 pub use ledger::Ledger;
 pub use live::Live;
@@ -133,6 +138,8 @@ pub struct Origin {
     pub url: String,
     /// Permits loopback, private and carrier-grade NAT addresses.
     pub allow_private: bool,
+    /// Who vouches for it in place of the authorities browsers trust.
+    pub authority: Option<Authority>,
 }
 
 /// A secret slot of the manifest with its values by field: `value` for a header, `username` and `password` for basic,
@@ -249,6 +256,7 @@ struct Room {
     calm: account::Calm,
     vault: Option<Vault>,
     echoes: echo::Echoes,
+    scans: scan::Scans,
 }
 
 impl Room {
@@ -275,8 +283,9 @@ impl Egress {
         vault: Option<Vault>,
     ) -> Self {
         let ledger = db.clone().map(|db| Ledger::new(db, config.settle_delay_ms).knowing(vault.clone()));
-        let (tokens, calm, echoes) = (oauth::Tokens::default(), account::Calm::default(), echo::Echoes::default());
-        Self { room: Arc::new(Room { db, ledger, clock, config, wire, tokens, calm, vault, echoes }) }
+        let (tokens, calm) = (oauth::Tokens::default(), account::Calm::default());
+        let (echoes, scans) = (echo::Echoes::default(), scan::Scans::default());
+        Self { room: Arc::new(Room { db, ledger, clock, config, wire, tokens, calm, vault, echoes, scans }) }
     }
 
     /// Sends one request and waits for the whole answer.

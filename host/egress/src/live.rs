@@ -16,7 +16,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -25,6 +25,7 @@ use tokio_rustls::TlsConnector;
 use url::Host;
 
 use crate::address::AddressError;
+use crate::authority::{self, Authority};
 use crate::crash_point::crash_point;
 use crate::decode::{self, Pace};
 use crate::identity::Identity;
@@ -37,7 +38,7 @@ const MAX_ANSWERS: usize = 16;
 
 /// The wire to the real world.
 pub struct Live {
-    tls: TlsConnector,
+    tls: Arc<ClientConfig>,
     names: Arc<dyn Resolve>,
     own: Own,
     dns_timeout: Duration,
@@ -60,14 +61,8 @@ impl Live {
 
     /// Trusts `roots` and nothing else.
     pub fn trusting(config: &EgressConfig, roots: RootCertStore) -> Result<Self, rustls::Error> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut tls = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self {
-            tls: TlsConnector::from(Arc::new(tls)),
+            tls: Arc::new(authority::client(roots)?),
             names: Arc::new(SystemNames),
             own: config.own.clone(),
             dns_timeout: Duration::from_millis(config.dns_timeout_ms),
@@ -129,9 +124,14 @@ impl Live {
         Err(last.unwrap_or_else(|| WireError::Connect { host, detail: "it has no address".to_owned() }))
     }
 
-    /// A connector of one client. It resumes no session: a session is as good as the certificate.
-    fn showing(&self, key: &Arc<CertifiedKey>) -> TlsConnector {
-        let mut config = ClientConfig::clone(self.tls.config());
+    /// Trusts whom the target trusts, and shows what it shows. A client with a certificate resumes no session: a session
+    /// is as good as the certificate.
+    fn connector(&self, target: &Target) -> TlsConnector {
+        let trusting = target.authority.as_ref().map_or(&self.tls, Authority::config);
+        let Some(key) = target.identity.as_ref().and_then(Identity::key) else {
+            return TlsConnector::from(Arc::clone(trusting));
+        };
+        let mut config = ClientConfig::clone(trusting);
         config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(Arc::clone(key)));
         config.resumption = Resumption::disabled();
         TlsConnector::from(Arc::new(config))
@@ -149,11 +149,7 @@ impl Live {
             Host::Ipv4(ip) => ServerName::from(IpAddr::V4(*ip)),
             Host::Ipv6(ip) => ServerName::from(IpAddr::V6(*ip)),
         };
-        let connector = match target.identity.as_ref().and_then(Identity::key) {
-            Some(key) => self.showing(key),
-            None => self.tls.clone(),
-        };
-        match timeout(self.connect_timeout, connector.connect(name, stream)).await {
+        match timeout(self.connect_timeout, self.connector(target).connect(name, stream)).await {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(err)) => Err(tls(err.to_string())),
             Err(_) => Err(slow(Phase::Tls, self.connect_timeout)),

@@ -11,7 +11,8 @@ use wharf_domain::effect::EffectClass;
 use wharf_domain::manifest::Route;
 
 use crate::address::{AddressError, AddressRule};
-use crate::{Grant, Own, Request};
+use crate::authority::Authority;
+use crate::{Grant, Origin, Own, Request};
 
 /// Longer URLs and longer heads than this are refused.
 const MAX_URL: usize = 8 << 10;
@@ -56,6 +57,7 @@ pub(crate) struct Permitted<'a> {
     pub(crate) route: &'a Route,
     pub(crate) class: EffectClass,
     pub(crate) allow_private: bool,
+    pub(crate) authority: Option<&'a Authority>,
     /// The caller's own, checked.
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
 }
@@ -135,7 +137,7 @@ pub(crate) fn permit<'a>(grant: &'a Grant, own: &Own, request: &Request) -> Resu
     if own.is_advertised(&url) {
         return Err(Denial::SelfRequest { origin: shown(&url.origin().ascii_serialization()) });
     }
-    let allow_private = origin(grant, &url, &host)?;
+    let granted = origin(grant, &url, &host)?;
     let (method, route) = route(grant, &request.method, url.path())?;
     if request.body.as_ref().is_some_and(|body| body.len() > grant.limits.max_request_bytes) {
         return Err(Denial::TooLarge { what: "body", limit: grant.limits.max_request_bytes });
@@ -145,7 +147,8 @@ pub(crate) fn permit<'a>(grant: &'a Grant, own: &Own, request: &Request) -> Resu
     if let Some(name) = key.filter(|name| headers.iter().any(|(own, _)| own.as_str().eq_ignore_ascii_case(name))) {
         return Err(Denial::HostHeader { name: name.clone() });
     }
-    Ok(Permitted { url, host, port, method, route, class: route.class(), allow_private, headers })
+    let (allow_private, authority) = (granted.allow_private, granted.authority.as_ref());
+    Ok(Permitted { url, host, port, method, route, class: route.class(), allow_private, authority, headers })
 }
 
 fn canonical(text: &str) -> Result<(Url, Host<String>, u16), Denial> {
@@ -160,6 +163,10 @@ fn canonical(text: &str) -> Result<(Url, Host<String>, u16), Denial> {
     let url = Url::parse(text).map_err(|err| invalid(&err.to_string()))?;
     if !matches!(url.scheme(), "https" | "http") {
         return Err(Denial::Origin { rule: "scheme", origin: shown(text), granted: "https".to_owned() });
+    }
+    // The parser fills in missing slashes; other readers take what follows for a path.
+    if !text.get(url.scheme().len()..).is_some_and(|rest| rest.starts_with("://")) {
+        return Err(invalid("its scheme is not followed by `://`"));
     }
     if !url.username().is_empty() || url.password().is_some() || authority(text).contains('@') {
         return Err(Denial::UserInfo { url: shown(&url.origin().ascii_serialization()) });
@@ -177,8 +184,8 @@ fn canonical(text: &str) -> Result<(Url, Host<String>, u16), Denial> {
     }
 }
 
-/// Is the origin granted? Gives back whether it may lead to a private address.
-fn origin(grant: &Grant, url: &Url, host: &Host<String>) -> Result<bool, Denial> {
+/// The origin as it was granted.
+fn origin<'a>(grant: &'a Grant, url: &Url, host: &Host<String>) -> Result<&'a Origin, Denial> {
     let mut nearest = "host-not-granted";
     let mut found = None;
     for granted in &grant.origins {
@@ -191,13 +198,13 @@ fn origin(grant: &Grant, url: &Url, host: &Host<String>) -> Result<bool, Denial>
             return Err(bad());
         }
         if known.origin() == url.origin() {
-            found = Some(granted.allow_private);
+            found = Some(granted);
         } else if known.host().map(|host| host.to_owned()).as_ref() == Some(host) {
             nearest = if known.scheme() == url.scheme() { "port" } else { "scheme" };
         }
     }
     // An address in the URL is judged before the name: the answer says what was really reached for.
-    let rule = AddressRule { allow_private: found == Some(true), only_private: false };
+    let rule = AddressRule { allow_private: found.is_some_and(|granted| granted.allow_private), only_private: false };
     if let Err(source) = literal(host).map_or(Ok(()), |ip| rule.check(ip)) {
         return Err(Denial::Address { host: host.to_string(), granted: found.is_some(), source });
     }

@@ -36,6 +36,11 @@ pub(crate) async fn send(
         return Err(fault::host("wrong-tenant", format!("a grant of `{}` used for `{}`", grant.tenant, ctx.tenant)));
     }
     steps.count(grant.limits.max_requests)?;
+    if let Some(db) = &room.db
+        && let Err(error) = room.scans.note(db, grant, &request.url, room.now()).await
+    {
+        tracing::error!("failed to write down that `{}` asks for many places: {error}", grant.connection);
+    }
     let permitted = permit(grant, &room.config.own, &request).map_err(|denial| {
         tracing::warn!(
             tenant = %grant.tenant, connection = %grant.connection, rule = denial.rule(),

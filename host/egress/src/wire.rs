@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use url::Host;
 
 use crate::address::{AddressError, AddressRule};
+use crate::authority::Authority;
 use crate::identity::Identity;
 
 /// Something that can carry a request. It repeats nothing, follows nothing and must set `sent` before the first byte
@@ -38,6 +39,8 @@ pub struct Target {
     pub caps: Caps,
     /// Shown when the partner asks for a certificate.
     pub identity: Option<Identity>,
+    /// Who has to vouch for the partner; absent: who vouches for the web.
+    pub authority: Option<Authority>,
 }
 
 /// Limits of an answer, enforced while reading.

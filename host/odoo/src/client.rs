@@ -63,7 +63,7 @@ impl Client {
             tenant: config.tenant.clone(),
             connection: crate::CONNECTION.to_owned(),
             adapter_digest: None,
-            origins: vec![Origin { url: origin.clone(), allow_private: config.allow_private_address }],
+            origins: vec![Origin { url: origin.clone(), allow_private: config.allow_private_address, authority: None }],
             routes,
             secrets,
             config: BTreeMap::new(),

@@ -348,14 +348,19 @@ fn more_often(new: &Limits, old: &Limits) -> bool {
 }
 
 fn settings(lines: &mut Lines, old: &Manifest, new: &Manifest) {
-    for (name, key) in &new.config {
-        let known = old.config.get(name);
-        if key.required && key.default.is_none() && known.is_none_or(|before| !before.required) {
+    let (old, new) = (&old.config, &new.config);
+    for (name, property) in &new.properties {
+        let known = old.properties.get(name);
+        if new.asks_for(name) && (known.is_none() || !old.required.contains(name)) {
             let means = "connections without it do not start";
             lines.add(Weight::Incompatible, "setting needed", format!("`config.{name}`"), means);
         }
+        if known.is_some_and(|before| !property.no_narrower_than(before)) {
+            let means = "connections that give what does not fit any more do not start";
+            lines.add(Weight::Incompatible, "setting narrower", format!("`config.{name}`"), means);
+        }
     }
-    for name in old.config.keys().filter(|name| !new.config.contains_key(*name)) {
+    for name in old.properties.keys().filter(|name| !new.properties.contains_key(*name)) {
         let means = "connections that give it do not start";
         lines.add(Weight::Incompatible, "setting gone", format!("`config.{name}`"), means);
     }

@@ -16,13 +16,16 @@ use crate::limits::Limits;
 /// How often the deadline of a running guest is looked at.
 pub const EPOCH_TICK: Duration = Duration::from_millis(1);
 
+/// Bytes of stack a guest may use.
+pub const STACK_BYTES: usize = 512 << 10;
+
 /// The configuration for `limits`.
 pub fn config(limits: &Limits) -> Config {
     let mut config = Config::new();
     config
         .strategy(Strategy::Cranelift)
         .epoch_interruption(true)
-        .max_wasm_stack(512 << 10)
+        .max_wasm_stack(STACK_BYTES)
         // The difference to `max_wasm_stack` is what host functions get; overflowing it would abort the process.
         .async_stack_size(1 << 20)
         .async_stack_zeroing(true)

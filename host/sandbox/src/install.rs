@@ -23,7 +23,7 @@ use crate::compile::CompileError;
 use crate::guest::CallState;
 use crate::inspect::{self, Face};
 use crate::manifest::{self, ManifestError};
-use crate::prescan::{self, Refusal};
+use crate::prescan::{self, Refusal, shown};
 use crate::turn::Turns;
 
 /// A component that passed loading: linked against exactly what it imports.
@@ -60,15 +60,15 @@ pub enum LoadError {
     Manifest(#[from] ManifestError),
     #[error("the component is refused: {0}")]
     Refused(#[from] Refusal),
-    #[error("the component is not valid: {0}")]
+    #[error("the component is not valid: {}", shown(.0))]
     Invalid(String),
-    #[error("the component imports `{import}`, which this host does not offer{nearest}")]
+    #[error("the component imports `{}`, which this host does not offer{nearest}", shown(.import))]
     UnknownImport { import: String, nearest: String },
     #[error("the component imports `{import}` and its manifest does not ask for it; it would need `{line}`")]
     UndeclaredImport { import: String, line: &'static str },
-    #[error("the component does not fit the host's interfaces: {0}")]
+    #[error("the component does not fit the host's interfaces: {}", shown(.0))]
     Mismatch(String),
-    #[error("{0}; the same file is not tried again for a day")]
+    #[error("{}; the same file is not tried again for a day", shown(.0))]
     CompileBudget(String),
     #[error("an instance of it does not start: {0}")]
     Unhealthy(Box<Fault>),

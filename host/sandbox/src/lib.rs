@@ -11,6 +11,8 @@ pub mod diff;
 pub mod engine;
 mod fault;
 mod folder;
+#[cfg(test)]
+mod fuzz;
 mod guest;
 pub mod inspect;
 mod install;

@@ -8,6 +8,8 @@ use wasmparser::{Encoding, Parser, Payload};
 use wharf_domain::effect::EffectClass;
 use wharf_domain::manifest::{Manifest, OdooRequest, Route};
 
+use crate::prescan::shown;
+
 /// Name of the custom section.
 pub const SECTION: &str = "wharf:manifest";
 
@@ -16,15 +18,15 @@ pub const SECTION: &str = "wharf:manifest";
 pub enum ManifestError {
     #[error("`{file}`: {detail}")]
     Toml { file: String, detail: String },
-    #[error("the file is not a WebAssembly component: {0}")]
+    #[error("the file is not a WebAssembly component: {}", shown(.0))]
     NotAComponent(String),
     #[error("the component carries no manifest; build it with `wharf adapter build`")]
     Missing,
     #[error("the component carries more than one manifest")]
     Twice,
-    #[error("the embedded manifest is not readable: {0}")]
+    #[error("the embedded manifest is not readable: {}", shown(.0))]
     Json(String),
-    #[error("manifest: {0}")]
+    #[error("manifest: {}", shown(.0))]
     Rule(String),
 }
 
@@ -138,6 +140,7 @@ fn check(manifest: &Manifest) -> Result<(), ManifestError> {
     for (name, slot) in &manifest.secrets {
         slot.valid().map_err(|error| ManifestError::Rule(format!("`secrets.{name}`: {error}")))?;
     }
+    manifest.config.valid().map_err(ManifestError::Rule)?;
     folders(manifest).map_err(ManifestError::Rule)?;
     for (i, request) in manifest.odoo.iter().enumerate() {
         if manifest.odoo[..i].iter().any(|other| other.model == request.model) {
@@ -331,6 +334,24 @@ reason = "country names on the label"
         ] {
             let err = from_toml("adapter.toml", &format!("{TOML}{text}")).expect_err(field).to_string();
             assert!(err.contains(field), "{err}");
+        }
+    }
+
+    /// What is wrong with a file is read in a terminal, and much of it was written by whoever made the file.
+    #[test]
+    fn a_refusal_cannot_be_made_to_look_like_something_else() {
+        let with = |json: &str| {
+            let mut component = empty_component();
+            CustomSection { name: SECTION.into(), data: json.as_bytes().into() }.append_to_component(&mut component);
+            read(&component).expect_err(json).to_string()
+        };
+        let manifest = serde_json::to_string(&from_toml("adapter.toml", TOML).expect("manifest")).expect("json");
+        for error in [
+            with(&manifest.replace("\"version\"", "\"\\u001b[2K\\nall is well\"")),
+            with(&manifest.replace("\"acme\"", "\"\u{202e}emca\"")),
+            read(b"\0asn\x01\0\0\0").expect_err("no header").to_string(),
+        ] {
+            assert!(!error.contains(crate::forges) && error.len() < 1_000, "{error:?}");
         }
     }
 

@@ -10,6 +10,8 @@ use wasmparser::{
     ComponentTypeRef, Instance, Parser, Payload, Validator, WasmFeatures,
 };
 
+use crate::guest::forges;
+
 /// Instances of modules and components one adapter may come to.
 pub const MOST_INSTANCES: u64 = 256;
 /// Components inside components.
@@ -198,9 +200,9 @@ fn unknown_component() -> Refusal {
     Refusal::Malformed("it instantiates a component it does not have".to_owned())
 }
 
-/// A text of the file, cut and without control characters.
-fn shown(text: &str) -> String {
-    text.chars().take(200).map(|c| if c.is_control() { ' ' } else { c }).collect()
+/// A text of the file, or about it, for a message: cut, and without characters that make a line look like another one.
+pub(crate) fn shown(text: &str) -> String {
+    text.chars().take(400).map(|c| if forges(c) { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]

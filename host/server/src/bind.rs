@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use wharf_domain::grant::{Capabilities, FolderGrant, OdooAccess};
 use wharf_domain::ids::Digest;
 use wharf_domain::manifest::{Manifest, SecretSlot};
-use wharf_egress::{BoundSecret, Grant, Limits, Origin, Terms};
+use wharf_egress::{Authority, BoundSecret, Grant, Limits, Origin, Terms};
 use wharf_sandbox::roles::Settings;
 
 use crate::config::{Config, Connection, Tenant};
@@ -43,8 +43,10 @@ pub(crate) fn connection(
     let name = format!("connection `{}` of tenant `{}`", connection.id, tenant.id);
     let endpoint = endpoint(connection, manifest).with_context(|| name.clone())?;
     apart_from_odoo(config, &endpoint).with_context(|| name.clone())?;
+    let authority = authority(config, connection, &endpoint).with_context(|| name.clone())?;
     let odoo = odoo(tenant, connection, manifest).with_context(|| name.clone())?;
-    let settings = settings(connection, manifest).with_context(|| name.clone())?;
+    let settings =
+        manifest.config.settle(&connection.config).map_err(|rule| anyhow!("{rule}")).with_context(|| name.clone())?;
     let secrets = secrets(config, connection, manifest, absent).with_context(|| name.clone())?;
     let limits = manifest.limits.tightened(&connection.limits).with_context(|| format!("`limits` of {name}"))?;
     let terms = Terms { account: endpoint.clone(), limits, healthy: Vec::new() };
@@ -52,7 +54,7 @@ pub(crate) fn connection(
         tenant: tenant.id.clone(),
         connection: connection.id.to_string(),
         adapter_digest: digest,
-        origins: vec![Origin { url: endpoint.clone(), allow_private: connection.allow_private_address }],
+        origins: vec![Origin { url: endpoint.clone(), allow_private: connection.allow_private_address, authority }],
         routes: manifest.routes.clone(),
         secrets,
         config: settings.clone(),
@@ -79,6 +81,17 @@ fn endpoint(connection: &Connection, manifest: &Manifest) -> Result<String> {
     Ok(url.trim_end_matches('/').to_owned())
 }
 
+/// Who vouches for the partner when the operator has a word in it.
+fn authority(config: &Config, connection: &Connection, endpoint: &str) -> Result<Option<Authority>> {
+    let Some(file) = &connection.ca_file else { return Ok(None) };
+    if !endpoint.starts_with("https://") {
+        bail!("`ca_file` vouches for nobody at `{endpoint}`: it is not reached over TLS; take it out");
+    }
+    let path = config.path(file);
+    let pem = std::fs::read_to_string(&path).with_context(|| format!("cannot read `ca_file`, `{}`", path.display()))?;
+    Authority::parse(&pem).map(Some).map_err(|rule| anyhow!("`ca_file`, `{}`, {rule}", path.display()))
+}
+
 /// An adapter reaches Odoo through the gate or not at all: no tenant's Odoo is a partner.
 fn apart_from_odoo(config: &Config, endpoint: &str) -> Result<()> {
     let place = |text: &str| {
@@ -103,24 +116,6 @@ fn odoo(tenant: &Tenant, connection: &Connection, manifest: &Manifest) -> Result
     let access = OdooAccess::meet(&manifest.odoo, given, odoo.company)?;
     wharf_odoo::gate::check(&access)?;
     Ok(access)
-}
-
-fn settings(connection: &Connection, manifest: &Manifest) -> Result<BTreeMap<String, String>> {
-    if let Some(unknown) = connection.config.keys().find(|k| !manifest.config.contains_key(*k)) {
-        let known = manifest.config.keys().cloned().collect::<Vec<_>>().join(", ");
-        bail!("`config.{unknown}` is no setting of adapter `{}`; known are {known}", manifest.name);
-    }
-    let mut out = BTreeMap::new();
-    for (name, key) in &manifest.config {
-        match connection.config.get(name).or(key.default.as_ref()) {
-            Some(value) => {
-                out.insert(name.clone(), value.clone());
-            }
-            None if key.required => bail!("`config.{name}` is missing: {}", key.description),
-            None => {}
-        }
-    }
-    Ok(out)
 }
 
 /// The folders the manifest asks for, at the operator's places: one that is asked for and not given is not granted.

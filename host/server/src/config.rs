@@ -69,6 +69,10 @@ pub(crate) struct Server {
     /// Two lookups that find nothing must lie at least this far apart, in seconds, before a label is bought again.
     #[serde(default = "default_settle")]
     pub(crate) settle_seconds: u32,
+    /// Lets a debugger attach to the host, and lets it leave a core file when it dies. Both show every secret it has in
+    /// memory.
+    #[serde(default)]
+    pub(crate) debuggable: bool,
 }
 
 /// A PostgreSQL database, which several hosts may share.
@@ -270,12 +274,15 @@ pub(crate) struct Connection {
     pub(crate) endpoint: Option<String>,
     #[serde(default)]
     pub(crate) allow_private_address: bool,
+    /// Authorities in PEM: the partner's certificate must come from one of them, and those of the web do not count.
+    pub(crate) ca_file: Option<PathBuf>,
     /// What the adapter may do with the tenant's Odoo, a model at a time. Absent: nothing.
     pub(crate) odoo: Option<OdooGiven>,
     /// What this account may do less than the adapter says; never more.
     #[serde(default)]
     pub(crate) limits: Tighter,
-    #[serde(default)]
+    /// Settings by the adapter's schema: texts, numbers and flags.
+    #[serde(default, deserialize_with = "read_texts")]
     pub(crate) config: BTreeMap<String, String>,
     /// Drop folder of the manifest → where it is. On this machine; no other connection's.
     #[serde(default)]
@@ -445,6 +452,22 @@ fn environment(name: &str) -> Option<String> {
 }
 
 /// TOML with the path of what is wrong, e.g. `tenant[0].odoo`.
+fn read_texts<'de, D: serde::Deserializer<'de>>(table: D) -> Result<BTreeMap<String, String>, D::Error> {
+    texts(toml::Table::deserialize(table)?).map_err(serde::de::Error::custom)
+}
+
+/// Settings as an adapter gets them: as text. What is no single value is refused by its name.
+pub(crate) fn texts(table: toml::Table) -> Result<BTreeMap<String, String>, String> {
+    let text = |(name, value)| match value {
+        toml::Value::String(text) => Ok((name, text)),
+        toml::Value::Integer(number) => Ok((name, number.to_string())),
+        toml::Value::Float(number) => Ok((name, number.to_string())),
+        toml::Value::Boolean(flag) => Ok((name, flag.to_string())),
+        _ => Err(format!("`{name}` must be a text, a number or a boolean")),
+    };
+    table.into_iter().map(text).collect()
+}
+
 fn parse(text: &str) -> Result<Config> {
     Ok(toml::from_str(text)?)
 }

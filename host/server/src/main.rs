@@ -5,6 +5,7 @@ mod cli;
 mod clock;
 mod config;
 mod grants;
+mod harden;
 mod shutdown;
 mod steady;
 mod telemetry;

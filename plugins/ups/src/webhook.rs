@@ -112,6 +112,25 @@ mod tests {
         assert_eq!(tracker.events[0].reason.as_deref(), Some("rescheduled"));
     }
 
+    /// An alert is not signed: anybody who knows the address may send one.
+    #[test]
+    fn p14_track_alert() {
+        let mut update = delivery();
+        update["activityStatus"] = json!({"type": "U", "code": "AA", "description": "Updated"});
+        let seeds = [delivery(), update, json!([delivery(), {"trackingNumber": 7}]), json!({"message": "ping"})];
+        let words = ["\"20240230\"", "\"995960\"", "\"-14:60\"", "\"gmtOffset\":", "\"D\"", "null", "{}", "[]", "\u{1b}[2K"];
+        let target = wharf_fuzz::Target::new("track_alert").seeds(seeds.map(|seed| seed.to_string())).words(words);
+        target.run(|body| match parse(body) {
+            Ok(events) => {
+                for tracker in events.iter().flat_map(|event| &event.trackers) {
+                    assert!(!tracker.tracking_number.is_empty() && tracker.events.len() <= 1, "{tracker:?}");
+                }
+                events.iter().flat_map(|event| &event.trackers).map(|tracker| tracker.phase.clone()).collect()
+            }
+            Err(fault) => vec![fault.code],
+        });
+    }
+
     #[test]
     fn what_is_no_event_means_nothing_and_what_is_no_json_is_a_fault() {
         for body in ["{}", "[]", "null", r#"{"message":"ping"}"#, r#"{"trackingNumber":"1Z","activityStatus":{}}"#] {

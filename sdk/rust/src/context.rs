@@ -8,7 +8,21 @@ pub fn lookup<'a>(pairs: &'a [(String, String)], key: &str) -> Option<&'a str> {
 }
 
 impl CallContext {
-    /// A setting of the connection; none when it is absent or empty.
+    /// A setting of the connection, as text whatever its type: `zpl`, `7`, `true`; none when it is absent or empty.
+    ///
+    /// `adapter.toml` declares it, and the host has held the value against its rules before any call. The declaration is
+    /// a JSON Schema of one flat object, of which the host knows `type` (`string`, `integer`, `number`, `boolean`),
+    /// `description`, `default`, `enum`, `pattern`, `minLength`, `maxLength`, `minimum`, `maximum` and `required`; every
+    /// other keyword is an error.
+    ///
+    /// ```toml
+    /// [config]
+    /// required = ["account"]
+    /// [config.properties.account]
+    /// type = "string"
+    /// description = "account that pays, six letters and digits"
+    /// pattern = "^[A-Za-z0-9]{6}$"
+    /// ```
     pub fn setting(&self, key: &str) -> Option<&str> {
         lookup(&self.config, key)
     }

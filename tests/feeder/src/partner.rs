@@ -37,7 +37,7 @@ pub(crate) fn grant(tenant: &TenantId, url: &str) -> Grant {
         tenant: tenant.clone(),
         connection: CONNECTION.to_owned(),
         adapter_digest: None,
-        origins: vec![Origin { url: url.to_owned(), allow_private: true }],
+        origins: vec![Origin { url: url.to_owned(), allow_private: true, authority: None }],
         routes: vec![
             route("GET", "/v1/labels", EffectClass::Read, None),
             route("POST", "/v1/labels", EffectClass::Lookup, Some("buy-label")),

@@ -130,7 +130,7 @@ impl Arena {
             tenant: tenant(of),
             connection: connection.to_owned(),
             adapter_digest: Some(adapter.digest.clone()),
-            origins: vec![Origin { url: "http://partner.test".to_owned(), allow_private: true }],
+            origins: vec![Origin { url: "http://partner.test".to_owned(), allow_private: true, authority: None }],
             routes,
             secrets: BTreeMap::from([("key".to_owned(), BoundSecret { slot, values })]),
             config: BTreeMap::new(),

@@ -158,7 +158,7 @@ async fn p12_d6_d7_d8_d9_d10_d11_d12_d13_d15_a_guest_that_tries_everything_reach
         let grant = arena.grant(&adapter, "t", "rogue");
         // Without a secret, which would not go out in the clear to a public address anyhow.
         let routes = adapter.manifest.routes.clone();
-        let origins = vec![Origin { url, allow_private: false }];
+        let origins = vec![Origin { url, allow_private: false, authority: None }];
         let grant = Grant { origins, routes, secrets: BTreeMap::new(), ..grant };
         let rogue = Rogue { connection: arena.connect_with(&adapter, grant), tenant: tenant("t") };
         let step = json!([{ "do": "http", "method": "GET", "url": format!("http://{host}:{port}/") }]);

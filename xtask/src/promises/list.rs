@@ -30,7 +30,7 @@ pub(super) const PROMISES: [Promise; 25] = [
     due(11, "A secret never leaves the host but to its partner"),
     due(12, "No forbidden address is ever dialled"),
     due(13, "Every known attack ends as it is written down"),
-    later(14, "No input whatever ends the host"),
+    due(14, "No input whatever ends the host"),
     due(15, "Compiling an adapter never slows the others down"),
     later(16, "A webhook may come often, late and out of order"),
     due(17, "A database that was restarted needs no hand"),
@@ -40,6 +40,6 @@ pub(super) const PROMISES: [Promise; 25] = [
     later(21, "No tenant sees anything of another one"),
     due(22, "A graceful stop leaves no lease and cuts nothing off"),
     due(23, "Every secret is changed without a pause"),
-    later(24, "Input that cannot be read is an exception a person sees and can mend"),
+    due(24, "Input that cannot be read is an exception a person sees and can mend"),
     later(25, "A long run needs no more memory, files or disk than a short one"),
 ];

@@ -33,10 +33,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn command(args: &Args) -> Result<()> {
-    let mut tests = BTreeSet::new();
-    for folder in FOLDERS {
-        find(&run::repo().join(folder), &mut tests)?;
-    }
+    let tests = tests_in(&FOLDERS)?;
     let results = if args.list { BTreeMap::new() } else { run_all()? };
     let mut wrong = Vec::new();
     for promise in &PROMISES {
@@ -51,6 +48,15 @@ pub(crate) fn command(args: &Args) -> Result<()> {
     }
     ensure!(wrong.is_empty(), "not shown: {}", wrong.join(", "));
     Ok(())
+}
+
+/// The names of all test functions in these folders of the repository that show a promise.
+pub(crate) fn tests_in(folders: &[&str]) -> Result<BTreeSet<String>> {
+    let mut tests = BTreeSet::new();
+    for folder in folders {
+        find(&run::repo().join(folder), &mut tests)?;
+    }
+    Ok(tests)
 }
 
 /// The names of all test functions in a folder that show a promise.

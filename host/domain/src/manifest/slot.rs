@@ -175,22 +175,36 @@ impl SecretSlot {
                 Err(format!("`token_path` is `{path}`; it must start with `/` and hold no query"))
             }
         };
+        if let Some(name) = self.headers().into_iter().find(|name| !is_header(name)) {
+            return Err(format!("`{name}` is no name of an HTTP header; use letters, digits and `-`"));
+        }
         match self {
-            Self::Header { format, .. } if !format.contains("{value}") => {
-                Err(format!("`format` is `{format}`; it must hold `{{value}}`"))
+            Self::Header { format, .. } if !(format.contains("{value}") && fits_a_header(format)) => {
+                Err(format!("`format` is `{format}`; it must hold `{{value}}`, and ASCII that can be printed"))
             }
             Self::Oauth2ClientCredentials { token_path, .. }
             | Self::Oauth2Refresh { token_path, .. }
             | Self::JwtBearer { token_path, .. } => path(token_path),
             Self::HmacSign { format, template, .. } => {
-                if !format.contains("{signature}") {
-                    return Err(format!("`format` is `{format}`; it must hold `{{signature}}`"));
+                if !(format.contains("{signature}") && fits_a_header(format)) {
+                    let rule = "it must hold `{signature}`, and ASCII that can be printed";
+                    return Err(format!("`format` is `{format}`; {rule}"));
                 }
                 signed(template)
             }
             _ => Ok(()),
         }
     }
+}
+
+/// A token of RFC 9110, 5.6.2, in the characters headers really have.
+fn is_header(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    (1..=100).contains(&name.len()) && name.bytes().all(plain)
+}
+
+fn fits_a_header(text: &str) -> bool {
+    text.bytes().all(|b| (b' '..=b'~').contains(&b))
 }
 
 /// A signature that left out method, path or body could be put on another request.
@@ -237,6 +251,23 @@ mod tests {
         }
         assert_eq!(hmac("{key_id}:{signature}", "").fields(), ["key_id", "key"]);
         assert_eq!(hmac("{signature}", "").headers(), ["x-signature", "x-time"]);
+    }
+
+    #[test]
+    fn what_cannot_stand_in_a_request_is_no_slot() {
+        let header =
+            |header: &str, format: &str| SecretSlot::Header { header: header.to_owned(), format: format.to_owned() };
+        header("X-Api-Key", "Token {value}").valid().expect("it can");
+        for (slot, named) in [
+            (header("x-{", "{value}"), "`x-{`"),
+            (header("", "{value}"), "``"),
+            (header("x-key", "{value}\r\nhost: evil"), "`format`"),
+            (header("x-key", "é{value}"), "`format`"),
+            (hmac("{signature}\n", "{method}{path}{body}"), "`format`"),
+        ] {
+            let broken = slot.valid().expect_err("a rule");
+            assert!(broken.contains(named), "{broken}");
+        }
     }
 
     #[test]

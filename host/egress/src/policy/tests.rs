@@ -29,7 +29,11 @@ fn grant(origins: &[(&str, bool)]) -> Grant {
         adapter_digest: None,
         origins: origins
             .iter()
-            .map(|(url, allow_private)| Origin { url: (*url).to_owned(), allow_private: *allow_private })
+            .map(|(url, allow_private)| Origin {
+                url: (*url).to_owned(),
+                allow_private: *allow_private,
+                authority: None,
+            })
             .collect(),
         routes: vec![
             route("GET", "/v1/*", None),
@@ -82,6 +86,9 @@ fn a_url_has_one_meaning_and_only_granted_origins_are_reached() {
         ("https://api.carrier.com@evil.com/v1/a", "userinfo"),
         ("https://user:pw@api.carrier.com/v1/a", "userinfo"),
         ("https://@api.carrier.com/v1/a", "userinfo"),
+        ("https:@api.carrier.com/v1/a", "invalid-url"),
+        ("https:api.carrier.com/v1/a", "invalid-url"),
+        ("https:/api.carrier.com/v1/a", "invalid-url"),
         ("https://evil.com/#@api.carrier.com/v1/a", "invalid-url"),
         ("https://api.carrier.com/v1/a#f", "invalid-url"),
         ("https://api.carrier.com\\@evil.com/v1/a", "invalid-url"),

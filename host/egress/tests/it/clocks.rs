@@ -45,6 +45,7 @@ async fn p5_no_byte_leaves_after_the_deadline() {
         address: AddressRule { allow_private: true, only_private: false },
         caps: Caps { body_bytes: 1_000, headers: 10, head_bytes: 1_000 },
         identity: None,
+        authority: None,
     };
     let request = || WireRequest { method: Method::GET, path: "/".to_owned(), headers: Vec::new(), body: Bytes::new() };
     let live = Live::new(&EgressConfig::default()).expect("wire");

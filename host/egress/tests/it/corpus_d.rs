@@ -3,8 +3,9 @@
 
 use wharf_domain::fault::Blame;
 use wharf_egress::{EgressConfig, Own, Request};
+use wharf_store::audit;
 
-use crate::house::{get, grant, post};
+use crate::house::{House, get, grant, post, tenant};
 use crate::partner::{Partner, answer};
 use crate::siege::Siege;
 
@@ -175,4 +176,30 @@ async fn p12_d21_a_grant_is_no_place_to_scan_from() {
     }
     assert_eq!(siege.names.asked(), 0);
     siege.held().await;
+}
+
+/// Granted or not: a connection has one place, and whoever asks for many is looking for something.
+#[tokio::test]
+async fn d21_whoever_tries_one_place_after_the_other_is_in_the_audit_once_an_hour() {
+    let house = House::new().await;
+    let (granted, job) = (grant("https://api.example"), house.job().await);
+    let ask = async |from: u32, to: u32| {
+        for number in from..to {
+            let mut request = get(&granted, "/get/1");
+            // As many spellings of a place are one place.
+            request.url = format!("https://{}{number}.example/get/1", if number % 2 == 0 { "H" } else { "h" });
+            let fault = house.send(&granted, &house.ctx(&job), request).await.expect_err("not granted");
+            assert_eq!(fault.code, "egress.host-not-granted");
+        }
+        let rows = audit::for_object(&house.db, &tenant(), "connection/acme").await.expect("audit");
+        let told = rows.into_iter().filter(|row| row.action == "egress.scan");
+        told.map(|row| row.detail["places"].as_u64().expect("a number")).collect::<Vec<_>>()
+    };
+    assert_eq!(ask(0, 20).await, [] as [u64; 0]);
+    assert_eq!(ask(0, 20).await, [] as [u64; 0], "the same ones again");
+    assert_eq!(ask(20, 90).await, [21], "once, however many follow");
+    house.clock.advance(3_599_999);
+    assert_eq!(ask(100, 130).await, [21]);
+    house.clock.advance(1);
+    assert_eq!(ask(130, 131).await, [21, 31]);
 }

@@ -215,7 +215,7 @@ pub(crate) fn grant(url: &str) -> Grant {
         tenant: tenant(),
         connection: "acme".to_owned(),
         adapter_digest: None,
-        origins: vec![Origin { url: url.to_owned(), allow_private: true }],
+        origins: vec![Origin { url: url.to_owned(), allow_private: true, authority: None }],
         routes: vec![
             route("GET", "/get/*", None),
             route("POST", "/rate", Some(EffectClass::Read)),

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -12,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use wharf_domain::effect::EffectState;
 use wharf_domain::fault::EffectCertainty;
-use wharf_egress::{EgressConfig, Live};
+use wharf_egress::{Authority, EgressConfig, Live};
 
 use crate::house::{House, get, grant, post};
 use crate::partner::{Act, Partner, Seen, answer, play, read};
@@ -131,4 +133,59 @@ async fn a_partner_nobody_vouches_for_is_not_sent_a_byte() {
         assert_eq!(house.state(&job.id).await, EffectState::Intent);
     }
     assert!(plain.seen().is_empty());
+}
+
+/// In PEM, as an operator has it.
+fn pem(certificate: &CertificateDer<'_>) -> String {
+    let text = STANDARD.encode(certificate);
+    let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).expect("text")).collect();
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
+}
+
+/// A partner with a certificate of its own making, and that certificate.
+async fn private() -> (Secure, CertificateDer<'static>) {
+    let key = KeyPair::generate().expect("key");
+    let params = CertificateParams::new(vec!["localhost".to_owned()]).expect("names");
+    let certificate = params.self_signed(&key).expect("certificate").der().clone();
+    (Secure::serves(vec![certificate.clone()], &key, vec![], line).await, certificate)
+}
+
+/// The operator's authority counts for its connection and no other, and in place of the web's, not beside them.
+#[tokio::test]
+async fn e5_a_connection_may_trust_an_authority_of_its_own() {
+    let ((partner, certificate), (other, _)) = (private().await, private().await);
+    let web = House::with(EgressConfig::default(), None).await;
+    let mut roots = partner.roots.clone();
+    roots.extend(other.roots.roots.iter().cloned());
+    let both = Live::trusting(&EgressConfig::default(), roots).expect("wire");
+    let both = House::with(EgressConfig::default(), Some(Arc::new(both))).await;
+    let authority = Authority::parse(&pem(&certificate)).expect("an authority");
+    let at = |partner: &Secure, pinned: bool| {
+        let mut grant = grant(&format!("https://localhost:{}", partner.port));
+        grant.origins[0].authority = pinned.then(|| authority.clone());
+        grant
+    };
+    for (number, (house, grant, trusted)) in [
+        (&web, at(&partner, true), true),
+        (&web, at(&partner, false), false),
+        (&web, at(&other, true), false),
+        (&both, at(&other, false), true),
+        (&both, at(&other, true), false),
+        (&both, at(&partner, true), true),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let job = house.job().await;
+        match house.send(&grant, &house.ctx(&job), get(&grant, "/get/1")).await {
+            Ok(response) => assert!(trusted && response.body == "GET /get/1", "{number}: {response:?}"),
+            Err(fault) => {
+                assert_eq!(
+                    (trusted, fault.code.as_str(), fault.effect),
+                    (false, "egress.tls", EffectCertainty::None),
+                    "{number}"
+                );
+            }
+        }
+    }
 }

@@ -49,6 +49,8 @@ impl Handler for Advance {
                 Ok((key, advancing)) => self.0.apply(tx, &job.tenant, &key, advancing.event, job.depth + 1).await,
                 Err(_) => Ok(()),
             },
+            // Of a payload that cannot be read the queue tells.
+            Verdict::Park(fault) if fault.is_of_payload() => Ok(()),
             Verdict::Park(fault) => unapplied(tx, job, fault).await,
             Verdict::Retry(_) | Verdict::Snooze { .. } | Verdict::Cancelled(_) => Ok(()),
         }
@@ -60,8 +62,9 @@ fn read(job: &Job) -> Result<(FlowKey, Advancing), Fault> {
         serde_json::from_value(job.payload.clone()).map_err(|error| unreadable("event", &error))?;
     let key = job.flow.clone().filter(|_| advancing.flow == order_release::KIND);
     let key = key.ok_or_else(|| {
-        let message = format!("there is no flow `{}`", advancing.flow);
-        own_fault(FaultKind::Unsupported, "unknown", message, Blame::Host)
+        let message =
+            format!("this version has no flow `{}`; start the one that wrote it, then replay", advancing.flow);
+        own_fault(FaultKind::DataOutOfContract, "payload", message, Blame::Host)
     })?;
     Ok((key, advancing))
 }

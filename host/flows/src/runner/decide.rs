@@ -45,7 +45,7 @@ pub async fn choose(tx: &mut Tx, actor: &Actor, exception: &ExceptionRow, action
         jobs::replay(tx, actor, &job_of(exception)?).await?;
         return Ok(());
     }
-    if exception.code == codes::LANE_HELD {
+    if matches!(exception.code.as_str(), codes::LANE_HELD | codes::PAYLOAD_UNREADABLE) {
         exceptions::resolve(tx, actor, &exception.id, action, "").await?;
         jobs::call_off(tx, actor, &job_of(exception)?).await?;
         return Ok(());

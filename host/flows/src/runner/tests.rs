@@ -451,12 +451,12 @@ async fn an_event_nobody_can_read_is_parked_and_a_person_is_told() {
     tx.commit().await.expect("commit");
     house.drain().await;
     assert_eq!(states(&house.jobs(ADVANCE).await), [JobState::Parked]);
-    assert_eq!(house.open().await, [codes::INVARIANT_BROKEN]);
+    assert_eq!(house.open().await, [codes::PAYLOAD_UNREADABLE]);
 
     let open = wharf_store::exceptions::open(&house.db, &examples::tenant()).await.expect("open").remove(0);
     let mut tx = house.db.begin().await.expect("begin");
     let refused = choose(&mut tx, &actor(), &open, "resume").await.expect_err("not an action of it");
-    assert_eq!(refused.to_string(), "`resume` is not an action of this exception; use one of: replay");
+    assert_eq!(refused.to_string(), "`resume` is not an action of this exception; use one of: replay, cancel");
     choose(&mut tx, &actor(), &open, "replay").await.expect("replay");
     tx.commit().await.expect("commit");
     assert_eq!(states(&house.jobs(ADVANCE).await), [JobState::Ready]);

@@ -17,6 +17,8 @@ pub(crate) mod schema;
 pub(crate) mod values;
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod tests;

@@ -134,7 +134,7 @@ fn wide() -> impl Strategy<Value = Value> {
 }
 
 /// A condition's field in the model it stands in; `leaf` is the `[path, operator, value]` that is sent.
-fn uses(gate: &Gate<'_>, model: &str, entries: &Value, seen: &mut Vec<(String, String)>) {
+pub(super) fn uses(gate: &Gate<'_>, model: &str, entries: &Value, seen: &mut Vec<(String, String)>) {
     for leaf in entries.as_array().expect("a list") {
         let Value::Array(leaf) = leaf else { continue };
         let Some(path) = leaf[0].as_str() else { continue };
@@ -151,7 +151,7 @@ fn uses(gate: &Gate<'_>, model: &str, entries: &Value, seen: &mut Vec<(String, S
 }
 
 /// The operands of prefix order: how many a list leaves at its top.
-fn terms(entries: &[Value]) -> Option<usize> {
+pub(super) fn terms(entries: &[Value]) -> Option<usize> {
     let mut have: usize = 0;
     for entry in entries.iter().rev() {
         have = match entry.as_str() {
@@ -299,7 +299,7 @@ fn row(of_line: bool) -> BoxedStrategy<Value> {
     prop::collection::vec(field, 1..4).prop_map(|fields| json!(fields.into_iter().collect::<BTreeMap<_, _>>())).boxed()
 }
 
-fn written(gate: &Gate<'_>, model: &str, row: &Value, needs: &values::Needs) {
+pub(super) fn written(gate: &Gate<'_>, model: &str, row: &Value, needs: &values::Needs) {
     let grant = gate.model(model).expect("granted");
     for (name, value) in row.as_object().expect("a row") {
         let field = gate.field(grant, name, Use::Write).expect("granted for writing");

@@ -34,6 +34,28 @@ fn sent(domain: &Value) -> Value {
     world.gate().scoped(grant, &domain.to_string(), Whose::Visible).expect("allowed")
 }
 
+/// To the last digit: the nearest number of 64 bits, which is what Odoo reads as well.
+#[test]
+fn a_number_leaves_as_it_was_written() {
+    let world = world();
+    let orders = world.gate().model("sale.order").expect("granted");
+    for number in ["0.30000000000000004", "9.007199254749256e+21", "1234.5678901234567", "5e-324"] {
+        let domain = format!(r#"[["order_line.product_uom_qty", ">", {number}]]"#);
+        let sent = world.gate().scoped(orders, &domain, Whose::Visible).expect("allowed").to_string();
+        let written = format!(r#"{{"order_line": [[0, 0, {{"product_uom_qty": {number}}}]]}}"#);
+        let (row, _) = values::parse(&world.gate(), orders, &written).expect("allowed");
+        let (condition, value) = (number_in(&sent, "\">\","), number_in(&values::to_json(&row).to_string(), "_qty\":"));
+        let exact: f64 = number.parse().expect("a number");
+        assert_eq!([condition, value], [exact, exact], "{number}");
+    }
+}
+
+/// The number behind `mark`, read exactly.
+fn number_in(text: &str, mark: &str) -> f64 {
+    let (_, rest) = text.split_once(mark).expect("the mark");
+    rest.split([']', '}', ',']).next().and_then(|number| number.parse().ok()).expect("a number")
+}
+
 /// The code values of `sale.order` are refused with.
 fn unwritten(values: Value) -> String {
     let world = world();

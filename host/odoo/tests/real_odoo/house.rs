@@ -125,7 +125,7 @@ impl House {
             tenant: self.tenant.clone(),
             connection: "person".to_owned(),
             adapter_digest: None,
-            origins: vec![Origin { url: self.admin.url.clone(), allow_private: true }],
+            origins: vec![Origin { url: self.admin.url.clone(), allow_private: true, authority: None }],
             routes: vec![Route {
                 method: "POST".to_owned(),
                 path: "/json/2/*/*".to_owned(),

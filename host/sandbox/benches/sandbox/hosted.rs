@@ -103,7 +103,7 @@ impl Hosted {
             tenant: tenant.clone(),
             connection: "bench".to_owned(),
             adapter_digest: Some(adapter.digest.clone()),
-            origins: vec![Origin { url: "http://partner.test".to_owned(), allow_private: false }],
+            origins: vec![Origin { url: "http://partner.test".to_owned(), allow_private: false, authority: None }],
             routes: adapter.manifest.routes.clone(),
             secrets: BTreeMap::new(),
             config: BTreeMap::new(),

@@ -28,7 +28,8 @@ path = "/track"
 reason = "tracks"
 [secrets.token]
 type = "basic"
-[config.account]
+[config.properties.account]
+type = "string"
 description = "account"
 "#;
 
@@ -79,8 +80,14 @@ fn what_the_new_one_can_do_more_is_wider() {
         (TOML.replace("ACME\"", "Acme Ltd\""), Weight::WiderHigh, "changed publisher"),
         (TOML.replace("licence", "kv_bytes = 1\nlicence"), Weight::WiderLow, "wider limits"),
         (TOML.replace("name = \"acme\"", "name = \"acme-2\""), Weight::Incompatible, "name"),
-        (more("[config.depot]\ndescription = \"d\"\nrequired = true"), Weight::Incompatible, "setting needed"),
-        (TOML.replace("config.account", "config.customer"), Weight::Incompatible, "setting gone"),
+        (
+            more("[config.properties.depot]\ntype = \"string\"\ndescription = \"d\"\n[config]\nrequired = [\"depot\"]"),
+            Weight::Incompatible,
+            "setting needed",
+        ),
+        (more("[config]\nrequired = [\"account\"]"), Weight::Incompatible, "setting needed"),
+        (TOML.replace("properties.account", "properties.customer"), Weight::Incompatible, "setting gone"),
+        (more("maxLength = 3"), Weight::Incompatible, "setting narrower"),
     ] {
         assert_eq!(heaviest(&toml), (weight, Some(group)), "{toml}");
     }

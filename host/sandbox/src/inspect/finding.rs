@@ -110,7 +110,7 @@ fn forged(out: &mut Vec<Finding>, report: &Report) {
     texts.extend(m.routes.iter().map(|route| ("routes.reason", &route.reason)));
     texts.extend(m.odoo.iter().map(|request| ("odoo.reason", &request.reason)));
     texts.extend(m.folders.iter().map(|folder| ("folders.reason", &folder.reason)));
-    texts.extend(m.config.values().map(|key| ("config.description", &key.description)));
+    texts.extend(m.config.properties.values().map(|key| ("config.description", &key.description)));
     for (field, text) in texts.into_iter().filter(|(_, text)| text.chars().any(forges)) {
         let text =
             format!("`{field}` holds characters that can make a line look like another one: {}", text.escape_debug());

@@ -4,7 +4,8 @@
 use serde::Serialize;
 use wharf_domain::effect::EffectClass;
 use wharf_domain::ids::Digest;
-use wharf_domain::manifest::Manifest;
+use wharf_domain::manifest::config::Property;
+use wharf_domain::manifest::{ConfigSchema, Manifest};
 use wharf_store::usage::{Denied, Usage};
 
 use super::finding::{Finding, Level};
@@ -28,6 +29,26 @@ pub struct Answer {
     pub usage: Usage,
     /// Publishers somebody has accepted an adapter of.
     pub publishers: Vec<String>,
+}
+
+/// One setting of the adapter's schema.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Setting {
+    pub name: String,
+    pub required: bool,
+    /// In one line, e.g. `string, matches ^[A-Z]{6}$`.
+    pub rules: String,
+    pub description: String,
+}
+
+fn settings(schema: &ConfigSchema) -> Vec<Setting> {
+    let one = |(name, property): (&String, &Property)| Setting {
+        name: name.clone(),
+        required: schema.required.contains(name),
+        rules: property.rules(),
+        description: property.description.clone(),
+    };
+    schema.properties.iter().map(one).collect()
 }
 
 /// Did a witness say yes?
@@ -102,7 +123,7 @@ pub struct Sheet {
     pub flows: Vec<Flow>,
     pub limits: Vec<Limit>,
     /// Settings an operator may give, and whether they must.
-    pub settings: Vec<(String, bool, String)>,
+    pub settings: Vec<Setting>,
     pub denied: Vec<Denied>,
     pub findings: Vec<Finding>,
     /// What the columns `granted` and `used` go by, e.g. `nordic/acme version 2, 30 days`.
@@ -132,7 +153,7 @@ pub fn sheet(report: &Report, bytes: &[u8], answer: Option<&Answer>) -> Sheet {
         risk: risk(m, &flows, &findings),
         lines,
         limits: limits(m, bytes, answer),
-        settings: m.config.iter().map(|(name, key)| (name.clone(), key.required, key.description.clone())).collect(),
+        settings: settings(&m.config),
         flows,
         denied: answer.map(|answer| answer.usage.denied.clone()).unwrap_or_default(),
         findings,

@@ -87,7 +87,7 @@ impl Given {
             tenant: TenantId::parse("t").expect("tenant"),
             connection: "c".to_owned(),
             adapter_digest: None,
-            origins: vec![Origin { url: origin.clone(), allow_private: self.allow_private }],
+            origins: vec![Origin { url: origin.clone(), allow_private: self.allow_private, authority: None }],
             routes: manifest.routes.clone(),
             secrets: BTreeMap::new(),
             config: BTreeMap::new(),

@@ -46,7 +46,7 @@ pub(crate) fn held(
     let mut cut = connection.clone();
     cut.endpoint = Some(endpoint.origin.clone());
     cut.allow_private_address &= surface.allow_private;
-    cut.config.retain(|name, _| accepted.config.contains_key(name));
+    cut.config.retain(|name, _| accepted.config.properties.contains_key(name));
     cut.secrets.retain(|name, _| accepted.secrets.contains_key(name));
     cut.folders.retain(|name, _| accepted.folders.iter().any(|folder| folder.name == *name));
     cut.limits.buckets.retain(|bucket| !accepted.limits.buckets.contains(bucket));

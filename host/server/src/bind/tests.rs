@@ -156,3 +156,50 @@ fn p19_while_something_waits_a_connection_has_what_was_accepted_and_is_still_giv
     let other = format!("{CONFIG}{GRANT}").replace("company = 3", "company = 4");
     assert_eq!(waiting(&other).expect("bound").1.capabilities.odoo, OdooAccess::default(), "another company");
 }
+
+#[test]
+fn settings_are_held_against_the_adapters_schema() {
+    let schema = r#"
+[config]
+required = ["account"]
+[config.properties]
+account = { type = "string", description = "who pays", pattern = "^[0-9]{4}$" }
+copies = { type = "integer", description = "labels of one parcel", minimum = 1, default = 1 }
+test = { type = "boolean", description = "marks labels" }
+"#;
+    let (manifest, endpoint) = (format!("{MANIFEST}{schema}"), "environment = \"test\"\n");
+    let with = |config: &str| CONFIG.replace(endpoint, &format!("{endpoint}config = {config}\n"));
+    let told = bound(&with(r#"{ account = "4711", copies = 2, test = true }"#), &manifest).expect("bound").config;
+    let pairs: Vec<_> = told.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    assert_eq!(pairs, [("account", "4711"), ("copies", "2"), ("test", "true")]);
+    for (config, rule) in [
+        ("{}", "`config.account` is missing: who pays"),
+        (r#"{ account = "47" }"#, "`config.account` must match `^[0-9]{4}$`"),
+        (r#"{ account = "4711", copies = 0 }"#, "`config.copies` must be at least 1"),
+        (
+            r#"{ account = "4711", depot = "A" }"#,
+            "`config.depot` is no setting of the adapter; known are account, copies",
+        ),
+        (r#"{ account = ["4711"] }"#, "`account` must be a text, a number or a boolean"),
+    ] {
+        let err = format!("{:#}", bound(&with(config), &manifest).expect_err(rule));
+        assert!(err.contains(rule), "{err}");
+    }
+}
+
+#[test]
+fn e5_an_authority_that_vouches_for_nobody_stops_the_start() {
+    let folder = tempfile::tempdir().expect("folder");
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, "no certificate").expect("written");
+    let with = |line: &str| CONFIG.replace("environment = \"test\"\n", &format!("environment = \"test\"\n{line}\n"));
+    let ca = format!("ca_file = \"{}\"", file.display());
+    let gone = format!("ca_file = \"{}\"", folder.path().join("gone.pem").display());
+    let plain = format!("{ca}\nendpoint = \"http://127.0.0.1:9\"");
+    for (line, word) in
+        [(&ca, "has no certificate in PEM"), (&gone, "cannot read `ca_file`"), (&plain, "not reached over TLS")]
+    {
+        let err = format!("{:#}", bound(&with(line), MANIFEST).expect_err(word));
+        assert!(err.contains(word) && err.contains("connection `acme`"), "{err}");
+    }
+}

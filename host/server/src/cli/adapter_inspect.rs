@@ -132,9 +132,10 @@ fn text(sheet: &Sheet, show: fn(&str) -> String) -> Result<String, std::fmt::Err
         writeln!(out, "{title}  {}", show(&faces.join(" · ")))?;
     }
     writeln!(out, "SETTINGS")?;
-    for (name, required, description) in &sheet.settings {
-        let need = if *required { "required" } else { "optional" };
-        writeln!(out, "  {}  {need}  \"{}\"", show(name), show(description))?;
+    for setting in &sheet.settings {
+        let need = if setting.required { "required" } else { "optional" };
+        let (name, rules, words) = (show(&setting.name), show(&setting.rules), show(&setting.description));
+        writeln!(out, "  {name}  {need}  {rules}  \"{words}\"")?;
     }
     writeln!(out, "WHY (the publisher's words, not verified)")?;
     for line in sheet.lines.iter().filter(|line| !line.reason.is_empty()) {

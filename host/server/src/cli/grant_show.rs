@@ -162,7 +162,11 @@ fn everything(surface: &Surface) -> String {
             String::new(),
         ]);
     }
-    rows.push(["config".to_owned(), "settings".to_owned(), m.config.keys().cloned().collect::<Vec<_>>().join(", ")]);
+    rows.push([
+        "config".to_owned(),
+        "settings".to_owned(),
+        m.config.properties.keys().cloned().collect::<Vec<_>>().join(", "),
+    ]);
     let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| clean(cell)).collect()).collect();
     table(&["", "WHAT", "HOW"], &rows)
 }

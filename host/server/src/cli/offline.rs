@@ -1,14 +1,14 @@
 //! An adapter file run without a server: bound to nobody, its partner a recording, a simulator or nobody.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
 use wharf_domain::ctx::{CallCtx, Environment};
 use wharf_domain::ids::TenantId;
-use wharf_domain::manifest::Manifest;
+use wharf_domain::manifest::{ConfigSchema, Manifest};
 use wharf_domain::time::Clock;
 use wharf_egress::{Egress, EgressConfig, Grant, Live, Origin, Replay, Wire};
 use wharf_sandbox::roles::{Connection, Invoked, Settings};
@@ -110,18 +110,7 @@ impl Offline {
             }
             return Ok(override_origin(bound, self.http.as_deref()));
         }
-        let mut config = BTreeMap::new();
-        for (name, key) in &manifest.config {
-            // Offline a missing account number is no reason to stop: the placeholder shows where it would stand.
-            let placeholder = key.required.then(|| format!("{{{{config:{name}}}}}"));
-            if let Some(value) = given.keys.get(name).cloned().or_else(|| key.default.clone()).or(placeholder) {
-                config.insert(name.clone(), value);
-            }
-        }
-        if let Some(unknown) = given.keys.keys().find(|k| !manifest.config.contains_key(*k)) {
-            let known = manifest.config.keys().cloned().collect::<Vec<_>>().join(", ");
-            bail!("`{unknown}` is no setting of this adapter; known are {known}");
-        }
+        let config = offline(&manifest.config, &given.keys)?;
         let endpoint = manifest
             .endpoints
             .iter()
@@ -134,7 +123,7 @@ impl Offline {
             tenant,
             connection: "offline".to_owned(),
             adapter_digest: None,
-            origins: vec![Origin { url: endpoint.clone(), allow_private: false }],
+            origins: vec![Origin { url: endpoint.clone(), allow_private: false, authority: None }],
             routes: manifest.routes.clone(),
             secrets: bind::unbound_secrets(manifest),
             config: config.clone(),
@@ -157,10 +146,22 @@ pub(super) struct Bound {
     pub(super) settings: Settings,
 }
 
+/// The settings without a connection. A missing account number is no reason to stop: a placeholder shows where it would
+/// stand.
+fn offline(schema: &ConfigSchema, given: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>> {
+    let nothing_required = ConfigSchema { required: BTreeSet::new(), ..schema.clone() };
+    let mut config = nothing_required.settle(given).map_err(|rule| anyhow!("{rule}"))?;
+    for name in schema.required.iter().filter(|name| !config.contains_key(*name)).cloned().collect::<Vec<_>>() {
+        let placeholder = format!("{{{{config:{name}}}}}");
+        config.insert(name, placeholder);
+    }
+    Ok(config)
+}
+
 fn override_origin(mut bound: Bound, http: Option<&str>) -> Bound {
     if let Some(origin) = http {
         let origin = origin.trim_end_matches('/').to_owned();
-        bound.grant.origins = vec![Origin { url: origin.clone(), allow_private: true }];
+        bound.grant.origins = vec![Origin { url: origin.clone(), allow_private: true, authority: None }];
         bound.settings.endpoint = origin;
     }
     bound
@@ -185,15 +186,8 @@ impl Given {
         if table.contains_key("server") {
             return Self::from_host_config(path, manifest);
         }
-        let mut keys = BTreeMap::new();
-        for (name, value) in table {
-            match value {
-                toml::Value::String(text) => keys.insert(name, text),
-                toml::Value::Integer(number) => keys.insert(name, number.to_string()),
-                toml::Value::Boolean(flag) => keys.insert(name, flag.to_string()),
-                _ => bail!("`{name}` in `{}` must be a text, a number or a boolean", path.display()),
-            };
-        }
+        let keys =
+            config::texts(table).map_err(|rule| anyhow!("{rule}")).with_context(|| path.display().to_string())?;
         Ok(Self { keys, connection: None })
     }
 

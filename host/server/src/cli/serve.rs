@@ -18,6 +18,7 @@ use wharf_store::{Db, HeldName, jobs};
 use super::Outcome;
 use crate::clock;
 use crate::config::Config;
+use crate::harden;
 use crate::shutdown;
 use crate::wire::{self, Wired};
 
@@ -33,6 +34,10 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args) -> Outcome {
     let config = Arc::new(Config::read(&args.config)?);
+    if !config.server.debuggable {
+        harden::memory_stays_here()
+            .context("failed to shut the host's memory off; `server.debuggable = true` does without")?;
+    }
     let _folder = config.database.is_some().then(|| wire::hold_data_dir(&config)).transpose()?;
     let db = wire::open_db(&config).await?;
     db.check_schema().await?;

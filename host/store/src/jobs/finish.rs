@@ -185,6 +185,8 @@ async fn park(tx: &mut Tx, actor: &Actor, job: &Job, finish: &Finish, fault: &Fa
     }
     if strict {
         lane::tell_it_is_held(tx, actor, job, fault).await?;
+    } else if fault.is_of_payload() {
+        lane::tell_it_is_unreadable(tx, actor, job, fault).await?;
     }
     let detail = value!({ "kind": job.kind, "code": fault.code, "message": fault.message, "holds_lane": strict });
     audit::append(tx, actor, &job.tenant, "job.parked", &format!("job/{}", job.id), &detail).await

@@ -86,7 +86,29 @@ pub(super) async fn tell_it_is_held(tx: &mut Tx, actor: &Actor, job: &Job, fault
     exceptions::raise(tx, actor, &job.tenant, job.flow.as_ref(), &exception).await.map(|_| ())
 }
 
-/// A person has decided about the job that held its lane.
+/// A job has parked because its payload cannot be read: what it was to do is not done, and only a person can say what it
+/// was.
+pub(super) async fn tell_it_is_unreadable(
+    tx: &mut Tx,
+    actor: &Actor,
+    job: &Job,
+    fault: &Fault,
+) -> Result<(), StoreError> {
+    let exception = NewException {
+        code: codes::PAYLOAD_UNREADABLE.to_owned(),
+        severity: Severity::Critical,
+        object: object(&job.id),
+        owner_role: "integration".to_owned(),
+        cause: format!(
+            "job `{}` ({}) is parked and not done: {fault}; replay it with `--payload` and a good one, or cancel it",
+            job.id, job.kind
+        ),
+        actions: vec!["replay".to_owned(), "cancel".to_owned()],
+    };
+    exceptions::raise(tx, actor, &job.tenant, job.flow.as_ref(), &exception).await.map(|_| ())
+}
+
+/// A person has decided about a job that held its lane or could not be read.
 pub(super) async fn tell_it_is_let_go(
     tx: &mut Tx,
     actor: &Actor,
@@ -94,7 +116,10 @@ pub(super) async fn tell_it_is_let_go(
     job: &JobId,
     action: &str,
 ) -> Result<(), StoreError> {
-    exceptions::settle(tx, actor, tenant, (codes::LANE_HELD, &object(job)), action).await
+    for code in [codes::LANE_HELD, codes::PAYLOAD_UNREADABLE] {
+        exceptions::settle(tx, actor, tenant, (code, &object(job)), action).await?;
+    }
+    Ok(())
 }
 
 /// The name of a job in audit and exceptions.
