@@ -173,3 +173,50 @@ fn p19_without_the_accepted_file_the_work_waits_for_a_person() -> anyhow::Result
     host.stop()?;
     Ok(())
 }
+
+/// What an operator takes away is gone at once; what is given back is asked about, and a refusal is remembered.
+#[test]
+fn p19_a_configuration_that_gives_more_waits_too() -> anyhow::Result<()> {
+    let world = World::new(&Settings::default())?;
+    let (loose, tight) = ("config = { account_number", "limits = { max_in_flight = 2 }\nconfig = { account_number");
+    world.serve()?.stop()?;
+    world.edit_config(loose, tight)?;
+    world.serve()?.stop()?;
+    let mut host = world.serve()?;
+    let now = standing(&world)?;
+    assert_eq!((&now["accepted"]["version"], &now["open"]), (&2.into(), &Value::Null), "tighter is not wider: {now:#}");
+    host.stop()?;
+    world.edit_config(tight, loose)?;
+    let mut host = world.serve()?;
+    buy(&world)?;
+    assert_eq!(standing(&world)?["open"]["weight"], "wider-low");
+    let (code, said) = wharf(&world, &["grant", "refuse", "nordic/ups", "--version", "3", "--why", "two are enough"])?;
+    assert_eq!(code, Some(0), "{said}");
+    host.stop()?;
+    let mut host = world.serve()?;
+    let now = standing(&world)?;
+    assert_eq!((&now["open"]["version"], &now["open"]["state"]), (&3.into(), &"refused".into()), "{now:#}");
+    host.stop()?;
+    Ok(())
+}
+
+#[test]
+fn what_a_connection_was_granted_and_used_is_shown_beside_its_file() -> anyhow::Result<()> {
+    let world = World::new(&Settings::default())?;
+    let file = repo().join("target/adapters/ups.wasm").display().to_string();
+    let mut host = world.serve()?;
+    buy(&world)?;
+    let inspect = ["adapter", "inspect", &file, "--connection", "nordic/ups"];
+    let (code, said) = wharf(&world, &inspect)?;
+    assert_eq!(code, Some(0), "{said}");
+    let line = |start: &str| said.lines().find(|line| line.contains(start)).unwrap_or_default().to_owned();
+    assert!(line("POST /api/shipments/*/ship").contains("1 call: 1 succeeded"), "{said}");
+    assert!(line("DELETE /api/shipments").contains("nothing"), "{said}");
+    assert!(said.contains("warning unused-grant: http DELETE /api/shipments/*/void/cancel/*"), "{said}");
+    let (_, said) = wharf(&world, &[inspect.as_slice(), &["--sarif"]].concat())?;
+    let log: Value = serde_json::from_str(&said)?;
+    let results = log.pointer("/runs/0/results").and_then(Value::as_array).expect("results");
+    assert!(results.iter().any(|result| result["ruleId"] == "unused-grant" && result["level"] == "warning"), "{log:#}");
+    host.stop()?;
+    Ok(())
+}

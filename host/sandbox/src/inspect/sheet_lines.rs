@@ -50,6 +50,10 @@ pub(super) fn lines(m: &Manifest, imports: &[String], answer: Option<&Answer>) -
     out
 }
 
+fn calls(sent: u64) -> String {
+    if sent == 1 { "1 call".to_owned() } else { format!("{sent} calls") }
+}
+
 /// Without any tape nobody can tell.
 fn none(answer: &Answer) -> Count {
     if answer.usage.taped_since.is_some() { Count::Nothing } else { Count::NotMeasured }
@@ -95,7 +99,7 @@ impl Witnesses<'_> {
     fn calls_to(&self, granted: &Known) -> Count {
         self.used(|answer| match (granted, answer.usage.calls.iter().map(|calls| calls.calls).sum::<u64>()) {
             (Known::Yes, 0) => none(answer),
-            (Known::Yes, calls) => Count::Used(format!("{calls} calls")),
+            (Known::Yes, sent) => Count::Used(calls(sent)),
             _ => Count::NotMeasured,
         })
     }
@@ -107,13 +111,13 @@ impl Witnesses<'_> {
         });
         let used = self.used(|answer| {
             let fits = answer.usage.calls.iter().filter(|calls| route.fits(&calls.method, &calls.path));
-            let calls: u64 = fits.map(|calls| calls.calls).sum();
+            let sent: u64 = fits.map(|calls| calls.calls).sum();
             let effects = answer.usage.effects.iter().filter(|effects| effects.route == name);
             let states: Vec<String> = effects.map(|effects| format!("{} {}", effects.count, effects.state)).collect();
-            match (calls, states.is_empty()) {
+            match (sent, states.is_empty()) {
                 (0, true) => none(answer),
-                (_, true) => Count::Used(format!("{calls} calls")),
-                _ => Count::Used(format!("{calls} calls: {}", states.join(", "))),
+                (_, true) => Count::Used(calls(sent)),
+                _ => Count::Used(format!("{}: {}", calls(sent), states.join(", "))),
             }
         });
         let effect = route.effect.as_deref().map(|effect| format!(" {effect}")).unwrap_or_default();

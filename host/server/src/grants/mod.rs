@@ -159,8 +159,9 @@ fn in_force(rows: &[GrantRow]) -> Option<&GrantRow> {
     rows.iter().rev().find(|row| row.state == GrantState::Accepted)
 }
 
-/// The decision, from the records alone and the publishers this database knows. A file that was accepted once and is no wider than what is in force needs no new
-/// record: hosts of one database may run an old and a new version side by side while files are replaced.
+/// The decision, from the records and the publishers this database knows. A file that was accepted once and is no wider
+/// than what is in force needs no new record: hosts of one database may run an old and a new version side by side while
+/// files are replaced.
 fn judge(rows: &[GrantRow], Asked { at, digest, surface: asked }: &Asked, publishers: &[String]) -> Result<Judged> {
     let same = |row: &GrantRow| -> Result<bool> { Ok(row.digest == *digest && surface(at, row)? == *asked) };
     let mut found = Diff { weight: Weight::Narrower, lines: Vec::new() };
