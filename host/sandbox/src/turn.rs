@@ -3,9 +3,8 @@
 //! A guest that loops yields only at the ticks of its deadline; on the host's threads it would delay every timer and
 //! socket of every tenant. So guests have threads of their own. But handing a call over and getting its answer back wakes
 //! two sleeping threads, which costs more than a whole call of a small adapter. So a call begins where it was asked for,
-//! and what is not over or waiting within its first tick goes on on the guests' threads. An adapter that was busy for
-//! longer than a tick there begins on the guests' own threads for a long while: what it can hold up is one turn in a
-//! thousand.
+//! and what is not over or waiting by its second tick goes on on the guests' threads. An adapter that was busy for longer
+//! than a tick there begins on the guests' own threads for a long while: what it can hold up is one turn in a thousand.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU32, Ordering};
