@@ -321,6 +321,10 @@ impl Guest {
                 state.exceeded = Some(Exceeded::Cpu);
                 return Err(wasmtime::Error::msg("processor budget used up"));
             }
+            // The first tick may come at once. A call that is over soon need not be interrupted, and moved, for it.
+            if state.cpu_ticks == 1 {
+                return Ok(UpdateDeadline::Continue(1));
+            }
             if state.cpu_ticks.is_multiple_of(SLICE) {
                 return Ok(UpdateDeadline::YieldCustom(1, Box::pin(state.place.clone().pass())));
             }
