@@ -118,7 +118,8 @@ mod tests {
         let mut update = delivery();
         update["activityStatus"] = json!({"type": "U", "code": "AA", "description": "Updated"});
         let seeds = [delivery(), update, json!([delivery(), {"trackingNumber": 7}]), json!({"message": "ping"})];
-        let words = ["\"20240230\"", "\"995960\"", "\"-14:60\"", "\"gmtOffset\":", "\"D\"", "null", "{}", "[]", "\u{1b}[2K"];
+        let words =
+            ["\"20240230\"", "\"995960\"", "\"-14:60\"", "\"gmtOffset\":", "\"D\"", "null", "{}", "[]", "\u{1b}[2K"];
         let target = wharf_fuzz::Target::new("track_alert").seeds(seeds.map(|seed| seed.to_string())).words(words);
         target.run(|body| match parse(body) {
             Ok(events) => {
