@@ -72,6 +72,7 @@ impl Compiler {
             .args(&self.args)
             .args([cpu_seconds.to_string(), address_bytes.to_string()])
             .env_clear()
+            .env("RAYON_NUM_THREADS", half_of_the_machine().to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -111,6 +112,11 @@ impl Compiler {
             _ => Err(CompileError::Budget(format!("{cpu_seconds} s of processor time or {} MiB", address_bytes >> 20))),
         }
     }
+}
+
+/// Threads of the compiler. The other half is for calls that are being served.
+fn half_of_the_machine() -> usize {
+    std::thread::available_parallelism().map_or(1, |all| all.get().div_ceil(2))
 }
 
 /// How the child ends.

@@ -34,14 +34,14 @@ pub(crate) enum Lost {
 }
 
 impl Turns {
-    /// Runs `call` to its end, or until the caller is gone. A panic ends this call and nothing else.
-    pub(crate) async fn run<T, F>(&self, guests: &Runtime, call: F) -> Result<T, Lost>
+    /// Runs `call` to its end, beginning here if it may, or until the caller is gone. A panic ends this call and nothing else.
+    pub(crate) async fn run<T, F>(&self, guests: &Runtime, here: bool, call: F) -> Result<T, Lost>
     where
         T: Send + 'static,
         F: Future<Output = T> + Send + 'static,
     {
         let mut call = Box::pin(call);
-        if !self.is_aside() {
+        if here && !self.is_aside() {
             let first = std::future::poll_fn(|cx| {
                 // The call's timers belong to the runtime on which it goes on.
                 let _entered = guests.enter();
@@ -99,13 +99,13 @@ mod tests {
     #[tokio::test]
     async fn a_call_begins_here_and_goes_on_with_the_guests() {
         let (guests, turns) = (guests(), Turns::default());
-        assert_eq!(turns.run(&guests, async { here() }).await, Ok(here()));
+        assert_eq!(turns.run(&guests, true, async { here() }).await, Ok(here()));
         let call = async {
             let first = here();
             tokio::task::yield_now().await;
             (first, here())
         };
-        assert_eq!(turns.run(&guests, call).await, Ok((here(), Some("guests".to_owned()))));
+        assert_eq!(turns.run(&guests, true, call).await, Ok((here(), Some("guests".to_owned()))));
         guests.shutdown_background();
     }
 
@@ -116,23 +116,23 @@ mod tests {
             let began = processor();
             while processor().saturating_sub(began) <= EPOCH_TICK {}
         };
-        assert_eq!(turns.run(&guests, long).await, Ok(()));
+        assert_eq!(turns.run(&guests, true, long).await, Ok(()));
         for _ in 0..ASIDE {
-            assert_eq!(turns.run(&guests, async { here() }).await, Ok(Some("guests".to_owned())));
+            assert_eq!(turns.run(&guests, true, async { here() }).await, Ok(Some("guests".to_owned())));
         }
-        assert_eq!(turns.run(&guests, async { here() }).await, Ok(here()));
+        assert_eq!(turns.run(&guests, true, async { here() }).await, Ok(here()));
         guests.shutdown_background();
     }
 
     #[tokio::test]
     async fn a_panic_ends_the_call_on_either_thread() {
         let (guests, turns) = (guests(), Turns::default());
-        assert_eq!(turns.run(&guests, async { assert!(here().is_none(), "here") }).await, Err(Lost::Panicked));
+        assert_eq!(turns.run(&guests, true, async { assert!(here().is_none(), "here") }).await, Err(Lost::Panicked));
         let later = async {
             tokio::task::yield_now().await;
             assert!(here().is_none(), "there");
         };
-        assert_eq!(turns.run(&guests, later).await, Err(Lost::Panicked));
+        assert_eq!(turns.run(&guests, true, later).await, Err(Lost::Panicked));
         guests.shutdown_background();
     }
 }

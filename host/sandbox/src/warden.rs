@@ -68,6 +68,11 @@ impl Warden {
         Place::among(self.share(tenant, |share| Arc::clone(&share.places)))
     }
 
+    /// Does the tenant have more calls under way than its guests may compute at once?
+    pub(crate) fn is_crowded(&self, tenant: &TenantId) -> bool {
+        self.share(tenant, |share| self.calls.saturating_sub(share.calls.available_permits()) > self.places)
+    }
+
     /// A call has used so much processor time.
     pub(crate) fn used(&self, tenant: &TenantId, cpu_ms: u64) {
         self.share(tenant, |share| share.used_ms = share.used_ms.saturating_add(cpu_ms));
@@ -161,6 +166,7 @@ mod tests {
         assert!(held.iter().all(Option::is_some));
         let share = |name: &str| warden.share(&tenant(name), |share| share.calls.available_permits());
         assert_eq!((share("a"), share("b")), (0, 2), "a third one waits, another tenant does not");
+        assert!(warden.is_crowded(&tenant("a")) && !warden.is_crowded(&tenant("b")), "two calls, one thread");
         drop(held);
         assert_eq!(share("a"), 2);
     }

@@ -29,9 +29,6 @@ impl Wire for Echo {
         let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
         let credentials: Vec<String> = request.headers.iter().map(|(_, value)| text(value.as_bytes())).collect();
         self.seen.lock().expect("seen").push_str(&credentials.join("\n"));
-        if request.path.ends_with("?hang") {
-            return std::future::pending().await;
-        }
         if request.path == TOKENS {
             let body = json!({ "access_token": self.token, "token_type": "Bearer", "expires_in": 600 });
             return Ok(answer(vec![("content-type".to_owned(), "application/json".to_owned())], body.to_string()));
@@ -47,6 +44,20 @@ impl Wire for Echo {
         }
         let headers = credentials.iter().map(|value| ("x-echo".to_owned(), value.clone())).collect();
         Ok(answer(headers, said.join("\n")))
+    }
+}
+
+/// A partner that answers at once, or to `/?hang` never.
+pub(super) struct Brisk;
+
+#[async_trait]
+impl Wire for Brisk {
+    async fn exchange(&self, _: &Target, request: WireRequest, sent: &SentMark) -> Result<WireResponse, WireError> {
+        sent.set();
+        if request.path.ends_with("?hang") {
+            return std::future::pending().await;
+        }
+        Ok(answer(vec![], "{}".to_owned()))
     }
 }
 

@@ -38,9 +38,10 @@ write = ["ref"]
 reason = "addresses"
 [limits]
 buckets = [{ requests = 10, per_seconds = 1 }]
-[config.account]
-description = "who pays"
-required = true
+[config]
+required = ["account"]
+[config.properties]
+account = { type = "string", description = "who pays" }
 "#;
 
 fn report(toml: &str) -> Report {
