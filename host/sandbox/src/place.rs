@@ -57,6 +57,8 @@ impl Place {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[tokio::test]
@@ -65,18 +67,13 @@ mod tests {
         let (one, other) = (Place::among(places.clone()), Place::among(places.clone()));
         one.take().await;
         assert_eq!(places.available_permits(), 0);
-        let waits = tokio::spawn({
-            let other = other.clone();
-            async move { other.take().await }
-        });
-        tokio::task::yield_now().await;
-        assert!(!waits.is_finished());
-        one.clone()
-            .outside(async {
-                waits.await.expect("its turn came");
-                other.leave()
-            })
-            .await;
+        let mut waits = Box::pin(other.take());
+        assert!(tokio::time::timeout(Duration::ZERO, &mut waits).await.is_err(), "there is one place");
+        let its_turn = async {
+            waits.await;
+            other.leave();
+        };
+        one.outside(its_turn).await;
         assert_eq!(places.available_permits(), 0, "and the first one has it again");
         one.clone().pass().await;
         one.leave();
