@@ -88,7 +88,7 @@ async fn a2_a_file_that_is_too_much_for_the_compiler_is_given_up_once_and_then_r
 async fn a2_a_file_that_takes_all_the_memory_it_may_is_given_up() {
     let limits = CompileLimits { address_bytes: 400 << 20, ..CompileLimits::default() };
     let arena = Arena::compiling(small(), Some(compiler(limits))).await;
-    let (kind, text) = arena.refusal(heavy(8, 120)).await;
+    let (kind, text) = arena.refusal(heavy(2, 400)).await;
     assert_as_written("A2", &kind);
     assert!(text.contains("400 MiB"), "{text}");
 }
