@@ -4,13 +4,14 @@
 use std::path::{Path, PathBuf};
 
 use wasm_encoder::{Component, ComponentSection as _, CustomSection, InstanceSection, Module, ModuleArg};
-use wasmtime::{Engine, WasmFeatures};
+use wasmtime::WasmFeatures;
 use wharf_domain::manifest::Manifest;
 use wharf_fuzz::{Target, shape, wasm};
 use wit_component::{StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
 use crate::call::{Sandbox, SandboxConfig};
+use crate::install::first_look;
 use crate::manifest::ManifestError;
 use crate::{Limits, LoadError, diff, engine, forges, inspect, manifest, package, prescan};
 
@@ -30,17 +31,22 @@ fn repo() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
+/// What lies in a folder under such a name, in order.
+fn files(folder: &Path, named: impl Fn(&str) -> bool) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.expect("entry").path());
+    let mut found: Vec<PathBuf> =
+        entries.filter(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(&named)).collect();
+    found.sort();
+    found
+}
+
 fn small_manifest() -> Manifest {
     manifest::from_toml("test", MANIFEST).expect("manifest")
 }
 
-/// Everything that looks at a file before any of it is compiled, in the order of `Sandbox::load`, and what the commands
-/// beside it read out of the same file.
+/// Everything that looks at a file before any of it is compiled.
 fn gate(bytes: &[u8], features: WasmFeatures) -> Result<Manifest, LoadError> {
-    if Engine::detect_precompiled(bytes).is_some() {
-        return Err(LoadError::Precompiled);
-    }
-    let read = manifest::read(bytes)?;
+    let read = first_look(bytes, Limits::default().component_bytes)?;
     let instances = prescan::fan_out(bytes)?;
     assert!(instances <= prescan::MOST_INSTANCES, "{instances} instances passed");
     prescan::validate(bytes, features)?;
@@ -133,8 +139,10 @@ fn p14_install_gate() {
 #[test]
 fn p14_built_adapters() {
     let features = engine::features().expect("features");
-    let built = ["target/adapters/ups.wasm", "target/guests/rogue.wasm"];
-    let seeds = built.map(|path| std::fs::read(repo().join(path)).expect("`cargo xtask adapters` builds it"));
+    let adapters = files(&repo().join("target/adapters"), |name| name.ends_with(".wasm"));
+    assert!(!adapters.is_empty(), "`cargo xtask adapters` builds them");
+    let built = adapters.into_iter().chain([repo().join("target/guests/rogue.wasm")]);
+    let seeds: Vec<_> = built.map(|path| std::fs::read(path).expect("`cargo xtask adapters` builds it")).collect();
     Target::new("built_adapters").seeds(seeds).words(WORDS).run(|bytes| ended(bytes, features));
 }
 
@@ -195,10 +203,12 @@ fn instantiated(module: &[u8]) -> Vec<u8> {
 
 #[test]
 fn p14_manifest_text() {
-    let read = |path: &str| std::fs::read_to_string(repo().join(path)).expect("a manifest");
+    let plugins = files(&repo().join("plugins"), |name| !name.contains('.'));
+    let shipped = plugins.into_iter().filter_map(|folder| std::fs::read_to_string(folder.join("adapter.toml")).ok());
+    let shipped: Vec<String> = shipped.collect();
+    assert!(!shipped.is_empty(), "the shipped manifests");
     let seeds = [
         MANIFEST.to_owned(),
-        read("plugins/ups/adapter.toml"),
         r#"
 name = "wms"
 version = "0.1.0"
@@ -252,7 +262,7 @@ buckets = [{ requests = 10, per_seconds = 1 }]
         "inf",
         "= [[[[",
     ];
-    Target::new("manifest_text").seeds(seeds).words(words).run(|bytes| {
+    Target::new("manifest_text").seeds(shipped.into_iter().chain(seeds)).words(words).run(|bytes| {
         let text = String::from_utf8_lossy(bytes);
         match manifest::from_toml("adapter.toml", &text) {
             Ok(written) => {

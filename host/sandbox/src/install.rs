@@ -124,18 +124,24 @@ impl Bombs {
     }
 }
 
+/// What can be said of a file without the compiler's help: its size, its kind, its manifest, and how many instances it
+/// comes to. What the code says is looked at when it has to be compiled.
+pub(crate) fn first_look(bytes: &[u8], most: usize) -> Result<Manifest, LoadError> {
+    if bytes.len() > most {
+        return Err(LoadError::TooLarge { bytes: bytes.len(), limit: most });
+    }
+    if Engine::detect_precompiled(bytes).is_some() {
+        return Err(LoadError::Precompiled);
+    }
+    let manifest = manifest::read(bytes)?;
+    prescan::fan_out(bytes)?;
+    Ok(manifest)
+}
+
 impl Sandbox {
     /// Checks, compiles, links and tries a component. Takes as long as compiling takes, on no request's path.
     pub async fn load(&self, bytes: Vec<u8>) -> Result<Adapter, LoadError> {
-        let limit = self.limits().component_bytes;
-        if bytes.len() > limit {
-            return Err(LoadError::TooLarge { bytes: bytes.len(), limit });
-        }
-        if Engine::detect_precompiled(&bytes).is_some() {
-            return Err(LoadError::Precompiled);
-        }
-        let manifest = manifest::read(&bytes)?;
-        prescan::fan_out(&bytes)?;
+        let manifest = first_look(&bytes, self.limits().component_bytes)?;
         let digest = Digest::of(&bytes);
         let component = self.compiled(&digest, bytes).await?;
         let adapter = self.link(manifest, digest, &component)?;

@@ -118,20 +118,29 @@ impl Connections {
         }
     }
 
+    /// A connection that cannot be looked at is tried again by the next look, and holds back no other one.
     async fn look(&self) -> Result<()> {
+        let mut failed = Ok(());
         for head in records::heads(&self.db).await? {
             if self.seen().get(&head.at) == Some(&head.revision) {
                 continue;
             }
-            let configured = self
-                .configured()
-                .find(|(tenant, connection)| tenant.id == head.at.tenant && connection.id == head.at.connection);
-            if let Some((tenant, connection)) = configured {
-                let (asked, binding) = self.asked(tenant, connection)?;
-                let verdict = grants::settled(&self.db, &asked).await?;
-                self.bind((tenant, connection), verdict, binding).await;
+            match self.renew(&head.at).await {
+                Ok(()) => drop(self.seen().insert(head.at, head.revision)),
+                Err(error) => failed = failed.and(Err(error.context(format!("connection `{}`", head.at)))),
             }
-            self.seen().insert(head.at, head.revision);
+        }
+        failed
+    }
+
+    /// Binds a connection by what was decided about it; one that is not of this host is none of its business.
+    async fn renew(&self, at: &GrantAt) -> Result<()> {
+        let here =
+            |(tenant, connection): &(&Tenant, &Connection)| tenant.id == at.tenant && connection.id == at.connection;
+        if let Some((tenant, connection)) = self.configured().find(here) {
+            let (asked, binding) = self.asked(tenant, connection)?;
+            let verdict = grants::settled(&self.db, &asked).await?;
+            self.bind((tenant, connection), verdict, binding).await;
         }
         Ok(())
     }
