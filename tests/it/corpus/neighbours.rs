@@ -100,11 +100,11 @@ fn flood(arena: &Arc<Arena>, adapter: &Arc<Adapter>, who: &str, noise: Noise) ->
 }
 
 /// As the promise says it: twice as long, or 50 ms more. Another program of the machine may come between: what holds in
-/// one of five rounds is no doing of the host's.
+/// one of three rounds is no doing of the host's.
 async fn bounded(what: &str, alone: Seen, neighbour: &Rogue) {
     let most = (alone.p99 * 2).max(alone.p99 + Duration::from_millis(50));
     let mut last = None;
-    for _ in 0..5 {
+    for _ in 0..3 {
         let beside = steady(neighbour).await;
         let ratio = beside.p99.as_secs_f64() / alone.p99.as_secs_f64();
         let Seen { p50, p99, failed } = beside;

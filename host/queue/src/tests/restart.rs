@@ -1,7 +1,7 @@
 //! A PostgreSQL server that crashes and comes back under a worker and under whoever enqueues.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -60,13 +60,15 @@ async fn accept(db: &Db, number: u64) -> Result<JobId, StoreError> {
 }
 
 /// Every job that was accepted, until `enough`. One whose commit is in doubt does not count as accepted.
-/// Until the crashes are over, however slow the machine: fewer jobs than these would prove too little.
-async fn feed(db: &Db, enough: &AtomicBool) -> Vec<JobId> {
+async fn feed(db: &Db, enough: &AtomicBool, fed: &AtomicUsize) -> Vec<JobId> {
     let (mut accepted, mut number) = (Vec::new(), 0);
-    while !enough.load(Ordering::SeqCst) || accepted.len() <= 20 {
+    while !enough.load(Ordering::SeqCst) {
         number += 1;
         match accept(db, number).await {
-            Ok(id) => accepted.push(id),
+            Ok(id) => {
+                accepted.push(id);
+                fed.fetch_add(1, Ordering::SeqCst);
+            }
             Err(_) => tokio::task::yield_now().await,
         }
     }
@@ -106,10 +108,12 @@ async fn p17_postgresql_may_crash_under_the_host_and_it_goes_on_by_itself() {
     let backoff = Backoff { base_ms: 10, max_ms: 100, after_max_ms: 100 };
     let config = WorkerConfig { concurrency: 8, lease_ms: 3_000, backoff, ..WorkerConfig::named("host", 1) };
     let worker = Worker::new(db.clone(), Arc::new(registry), config);
-    let (stop, enough) = (CancellationToken::new(), AtomicBool::new(false));
+    let (stop, enough, fed) = (CancellationToken::new(), AtomicBool::new(false), AtomicUsize::new(0));
 
     let crashes = async {
-        for crash in 0..restarts() {
+        let mut crashes = 0;
+        // However slow the machine: it crashes on until enough was under way meanwhile.
+        for crash in (0..).take_while(|crash| *crash < restarts() || fed.load(Ordering::SeqCst) <= 20) {
             recovered(&db, 1_000_000 + u64::from(crash)).await;
             let again = Arc::clone(&server);
             let restarted = tokio::task::spawn_blocking(move || again.restart());
@@ -117,22 +121,25 @@ async fn p17_postgresql_may_crash_under_the_host_and_it_goes_on_by_itself() {
             let took = recovered(&db, 2_000_000 + u64::from(crash)).await;
             println!("crash {crash}: back after {took:?}");
             assert!(took <= BACK_WITHIN, "crash {crash}: back after {took:?}");
+            crashes += 1;
         }
         enough.store(true, Ordering::SeqCst);
+        crashes
     };
     let story = async {
-        let (accepted, ()) = tokio::join!(feed(&db, &enough), crashes);
+        let (accepted, crashes) = tokio::join!(feed(&db, &enough, &fed), crashes);
         for id in &accepted {
             done(&db, id).await;
         }
         stop.cancel();
-        accepted
+        (accepted, crashes)
     };
-    let (accepted, ()) = Box::pin(async { tokio::join!(in_time(story), worker.run(stop.clone())) }).await;
+    let ((accepted, crashes), ()) = Box::pin(async { tokio::join!(in_time(story), worker.run(stop.clone())) }).await;
 
+    assert!(accepted.len() > 20, "only {} jobs were under way: the test proves too little", accepted.len());
     for id in &accepted {
         let rows = audit::for_object(&db, &tenant(), &format!("settled/{id}")).await.expect("audit");
         assert_eq!(rows.len(), 1, "job {id}");
     }
-    println!("crashes {} · accepted {} · lost 0 · settled twice 0", restarts(), accepted.len());
+    println!("crashes {crashes} · accepted {} · lost 0 · settled twice 0", accepted.len());
 }
