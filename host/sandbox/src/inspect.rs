@@ -18,7 +18,7 @@ mod sheet_lines;
 
 pub use finding::{Finding, Level, RULES};
 pub use flow::Flow;
-pub use sheet::{Answer, Count, Known, Limit, Line, Risk, Sheet, sheet};
+pub use sheet::{Answer, Count, Known, Limit, Line, Risk, Setting, Sheet, sheet};
 
 /// One interface, versioned, with its functions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

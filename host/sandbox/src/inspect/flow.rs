@@ -28,20 +28,19 @@ const ROLES: &[(&str, &str, &str)] = &[
 /// Models of Odoo that are about people or lead to them; what else is read may be too, and is said with its fields.
 const OF_PEOPLE: [&str; 4] = ["res.partner", "sale.order", "stock.picking", "account.move"];
 
-pub(super) fn flows(manifest: &Manifest, imports: &[String], exports: &[String]) -> Vec<Flow> {
+/// `places`: the partner's origins.
+pub(super) fn flows(manifest: &Manifest, places: &[&str], imports: &[String], exports: &[String]) -> Vec<Flow> {
     let has = |faces: &[String], plain: &str| faces.iter().any(|face| face.split('@').next() == Some(plain));
     let mut out = Vec::new();
-    let origins: Vec<&str> = match has(imports, "wharf:http/outgoing") && !manifest.routes.is_empty() {
-        true => manifest.endpoints.iter().map(|endpoint| endpoint.origin.as_str()).collect(),
-        false => Vec::new(),
-    };
+    let sends = has(imports, "wharf:http/outgoing") && !manifest.routes.is_empty();
+    let origins = if sends { places } else { &[] };
     let flow = |data: String, from: &str, to: &str, personal| Flow {
         data,
         from: from.to_owned(),
         to: to.to_owned(),
         personal,
     };
-    for origin in origins {
+    for &origin in origins {
         for (_, there, back) in ROLES.iter().filter(|(role, _, _)| has(exports, role)) {
             let personal = there.contains("address");
             out.push(flow((*there).to_owned(), "orders of the tenant", origin, personal));

@@ -5,7 +5,7 @@ use serde::Serialize;
 use wharf_domain::effect::EffectClass;
 use wharf_domain::ids::Digest;
 use wharf_domain::manifest::config::Property;
-use wharf_domain::manifest::{ConfigSchema, Manifest};
+use wharf_domain::manifest::{ConfigSchema, Endpoint, Manifest};
 use wharf_store::usage::{Denied, Usage};
 
 use super::finding::{Finding, Level};
@@ -135,7 +135,8 @@ pub fn sheet(report: &Report, bytes: &[u8], answer: Option<&Answer>) -> Sheet {
     let names = |faces: &[super::Face]| faces.iter().map(|face| face.name.clone()).collect::<Vec<_>>();
     let (m, imports, exports) = (&report.manifest, names(&report.imports), names(&report.exports));
     let lines = sheet_lines::lines(m, &imports, answer);
-    let flows = flows(m, &imports, &exports);
+    let places: Vec<&str> = m.endpoints.iter().chain(elsewhere(m, answer)).map(|e| e.origin.as_str()).collect();
+    let flows = flows(m, &places, &imports, &exports);
     let mut findings = report.findings.clone();
     if let Some(answer) = answer {
         findings.extend(compared(report, &lines, answer));
@@ -161,6 +162,12 @@ pub fn sheet(report: &Report, bytes: &[u8], answer: Option<&Answer>) -> Sheet {
         imports,
         exports,
     }
+}
+
+/// Places the grant names and the manifest does not.
+pub(super) fn elsewhere<'a>(m: &'a Manifest, answer: Option<&'a Answer>) -> impl Iterator<Item = &'a Endpoint> {
+    let granted = answer.map(|answer| answer.surface.manifest.endpoints.as_slice()).unwrap_or_default();
+    granted.iter().filter(|endpoint| !m.endpoints.iter().any(|other| other.origin == endpoint.origin))
 }
 
 /// What only the host's answer shows.

@@ -2,22 +2,17 @@
 
 use wharf_domain::ctx::Environment;
 use wharf_domain::grant::MAX_RECORDS;
-use wharf_domain::manifest::{Manifest, OdooRequest, Route};
+use wharf_domain::manifest::{Endpoint, Manifest, OdooRequest, Route};
 
 use super::sheet::{Answer, Count, Known, Line};
 
 pub(super) fn lines(m: &Manifest, imports: &[String], answer: Option<&Answer>) -> Vec<Line> {
     let of = Witnesses { imports, answer };
     let mut out = Vec::new();
-    for endpoint in &m.endpoints {
-        let environment = match endpoint.environment {
-            Environment::Test => "test",
-            Environment::Live => "live",
-        };
-        let granted = of.granted(|surface| surface.endpoints.iter().any(|other| other.origin == endpoint.origin));
-        let what = format!("{} ({environment})", endpoint.origin);
-        out.push(of.line("http", what, (granted, of.calls_to(&granted)), String::new()));
-    }
+    out.extend(m.endpoints.iter().map(|endpoint| of.endpoint(endpoint)));
+    // An operator may send a connection to a place its adapter does not name.
+    let elsewhere = super::sheet::elsewhere(m, answer);
+    out.extend(elsewhere.map(|endpoint| Line { declared: Known::No, ..of.endpoint(endpoint) }));
     out.extend(m.routes.iter().map(|route| of.route(route)));
     out.extend(m.odoo.iter().map(|request| of.odoo(request)));
     if let Some(granted) = answer.map(|answer| &answer.surface.manifest) {
@@ -77,6 +72,16 @@ impl Witnesses<'_> {
         let imported = self.imports.iter().any(|name| name.split('@').next() == Some(import));
         let imported = if imported { Known::Yes } else { Known::No };
         Line { kind, what, effect: None, declared: Known::Yes, imported, granted, used, reason }
+    }
+
+    fn endpoint(&self, endpoint: &Endpoint) -> Line {
+        let environment = match endpoint.environment {
+            Environment::Test => "test",
+            Environment::Live => "live",
+        };
+        let granted = self.granted(|surface| surface.endpoints.iter().any(|other| other.origin == endpoint.origin));
+        let what = format!("{} ({environment})", endpoint.origin);
+        self.line("http", what, (granted, self.calls_to(&granted)), String::new())
     }
 
     fn granted(&self, is: impl Fn(&Manifest) -> bool) -> Known {

@@ -150,6 +150,19 @@ fn f9_business_data_to_a_granted_host_is_shown_as_a_flow() {
     assert!(none.flows.iter().all(|flow| !flow.to.starts_with("https")), "without a route nothing goes there");
 }
 
+/// An operator may send a connection to a place the adapter does not name: that is where the data goes.
+#[test]
+fn f9_a_place_the_grant_names_and_the_manifest_does_not_is_shown() {
+    let mut answer = answer();
+    answer.surface.manifest.endpoints[0].origin = "https://proxy.example".to_owned();
+    let sheet = sheet(&report(TOML), b"acme", Some(&answer));
+    let there = sheet.lines.iter().find(|line| line.what.starts_with("https://proxy.example")).expect("a line");
+    assert_eq!((there.declared, there.granted), (super::inspect::Known::No, super::inspect::Known::Yes));
+    assert!(matches!(there.used, super::inspect::Count::Used(_)), "{there:?}");
+    assert!(sheet.flows.iter().any(|flow| flow.to == "https://proxy.example" && flow.personal));
+    assert!(sheet.risk.because.iter().any(|why| why.contains("https://proxy.example")), "{:?}", sheet.risk);
+}
+
 #[test]
 fn j5_a_publisher_that_looks_like_a_known_one_is_shown_as_what_it_is() {
     let forged = report(&TOML.replace("\"ACME\"", "\"\u{410}CME\""));
