@@ -108,6 +108,24 @@ async fn a_guest_that_takes_all_memory_is_told_apart_from_one_that_panics() {
     assert!(fault.message.contains("64 MiB"), "{fault}");
 }
 
+/// What `inspect` shows beside a limit: the worst of a connection's calls, however they ended, and nothing of the others.
+#[tokio::test]
+async fn how_near_a_call_came_to_its_limits_is_known_afterwards() {
+    let sandbox = sandbox(small());
+    let ended = async |name: &str, limit: &str| {
+        let connection = connection(&sandbox, guest::adapter(name)).await.expect("loads");
+        assert_eq!((connection.peak().calls, connection.peak().memory_bytes), (0, 0), "starting it was no call");
+        let fault = connection.invoke(&ctx(), "info.describe", json!({})).await.result.expect_err("ended");
+        assert_eq!(fault.code, limit);
+        connection.peak()
+    };
+    let (greedy, busy) = (ended("grow", "trap.memory").await, ended("loop", "trap.compute").await);
+    // It takes 16 MiB at a time beside its first 64 KiB.
+    assert_eq!((greedy.calls, greedy.memory_bytes, greedy.http_requests), (1, (48 << 20) + (64 << 10), 0));
+    assert_eq!((busy.calls, busy.cpu_ms), (1, 51), "ended at the first tick over its budget");
+    assert!(busy.memory_bytes < 1 << 20, "{busy:?}");
+}
+
 #[tokio::test]
 async fn a_guest_that_declares_four_gib_does_not_load() {
     let error = connection(&sandbox(small()), guest::adapter("four-gib")).await.err().expect("refused");

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
-use wharf_domain::ids::TenantId;
+use wharf_domain::ids::{ConnectionId, TenantId};
 use wharf_domain::money::Money;
+use wharf_domain::peak::Peak;
+use wharf_domain::port::peaks::Peaks;
 use wharf_domain::port::vault::Vault;
 use wharf_store::Db;
 
@@ -22,6 +24,7 @@ struct Inner {
     admin_token: Token,
     four_eyes_above: Option<Money>,
     vault: Option<Arc<dyn Vault>>,
+    peaks: Option<Arc<dyn Peaks>>,
 }
 
 /// How the outside reaches one tenant.
@@ -58,7 +61,7 @@ impl ApiState {
         admin_token: Token,
         four_eyes_above: Option<Money>,
     ) -> Self {
-        Self(Arc::new(Inner { db, tenants, admin_token, four_eyes_above, vault: None }))
+        Self(Arc::new(Inner { db, tenants, admin_token, four_eyes_above, vault: None, peaks: None }))
     }
 
     /// Takes secrets in, too. Only for a state nobody has cloned yet.
@@ -68,6 +71,19 @@ impl ApiState {
             Ok(inner) => Self(Arc::new(Inner { vault: Some(vault), ..inner })),
             Err(shared) => Self(shared),
         }
+    }
+
+    /// Tells how near calls come to their limits, too. Only for a state nobody has cloned yet.
+    #[must_use]
+    pub fn with_peaks(self, peaks: Arc<dyn Peaks>) -> Self {
+        match Arc::try_unwrap(self.0) {
+            Ok(inner) => Self(Arc::new(Inner { peaks: Some(peaks), ..inner })),
+            Err(shared) => Self(shared),
+        }
+    }
+
+    pub(crate) fn peak(&self, tenant: &TenantId, connection: &ConnectionId) -> Option<Peak> {
+        self.0.peaks.as_ref().and_then(|peaks| peaks.peak(tenant, connection))
     }
 
     /// The vault; a host without one takes no secrets.

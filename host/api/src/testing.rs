@@ -19,6 +19,8 @@ use wharf_domain::exception::{self as codes, NewException, Severity};
 use wharf_domain::fault::{Blame, Fault, FaultKind};
 use wharf_domain::ids::{ConnectionId, Digest, EffectId, ExceptionId, IdSource, TenantId};
 use wharf_domain::money::Money;
+use wharf_domain::peak::Peak;
+use wharf_domain::port::peaks::Peaks;
 use wharf_domain::port::vault::{Kept, NewSecret, Vault, Wired};
 use wharf_domain::secret::{SecretAt, Stage};
 use wharf_domain::time::{ManualClock, Timestamp};
@@ -95,6 +97,17 @@ impl Vault for Shelf {
     fn changed(&self, _tenant: &TenantId) {}
 }
 
+/// A host that has seen `acme` of any tenant make two calls.
+struct Seen;
+
+impl Peaks for Seen {
+    fn peak(&self, _tenant: &TenantId, connection: &ConnectionId) -> Option<Peak> {
+        let since = Timestamp::from_millis(START);
+        let peak = Peak { since, calls: 2, cpu_ms: 3, memory_bytes: 1 << 20, http_requests: 1 };
+        (connection.as_str() == "acme").then_some(peak)
+    }
+}
+
 /// An answer, read to its end.
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -157,7 +170,8 @@ impl House {
             (TenantId::parse("silent").expect("tenant"), TenantAccess { webhook_token: None }),
         ]);
         let limit = Money::parse("500", "EUR").ok();
-        let mut state = ApiState::new(db.clone(), tenants, Token::new("admin-secret"), limit);
+        let state = ApiState::new(db.clone(), tenants, Token::new("admin-secret"), limit);
+        let mut state = state.with_peaks(Arc::new(Seen));
         if vault {
             state = state.with_vault(Arc::new(Shelf(db.clone())));
         }

@@ -13,6 +13,7 @@ pub mod ids;
 pub mod manifest;
 pub mod money;
 pub mod order;
+pub mod peak;
 pub mod port;
 pub mod quarantine;
 pub mod rate;

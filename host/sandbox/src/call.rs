@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tracing::Instrument as _;
-use wasmtime::component::{Instance, InstancePre};
+use wasmtime::component::Instance;
 use wasmtime::{Engine, Store, UpdateDeadline};
 use wharf_domain::ctx::CallCtx;
 use wharf_domain::fault::{Blame, Fault, FaultKind, Retry};
@@ -23,13 +23,14 @@ use crate::compile::Compiler;
 use crate::engine::{EngineError, TickingEngine};
 use crate::fault::{Ended, classify};
 use crate::guest::{CallState, Exceeded};
-use crate::install::{Adapter, Bombs};
+use crate::highs::Took;
+use crate::install::{Adapter, Bombs, Code};
 use crate::limits::Limits;
 use crate::notes::{Note, What};
 use crate::place::{Place, SLICE};
 use crate::services::{HostServices, NoServices};
 use crate::turn::Lost;
-use crate::warden::Warden;
+use crate::warden::{Warden, Who};
 
 /// How to start the sandbox.
 #[derive(Debug, Clone)]
@@ -67,16 +68,24 @@ impl Drop for GuestRuntime {
 }
 
 /// What one call needs beside its arguments.
-pub(crate) struct CallEnv {
-    pub(crate) services: Arc<dyn HostServices>,
-    pub(crate) grant: Arc<Grant>,
-    pub(crate) capabilities: Arc<Capabilities>,
-    pub(crate) ctx: CallCtx,
+#[derive(Clone, Copy)]
+pub(crate) struct CallEnv<'a> {
+    pub(crate) services: &'a Arc<dyn HostServices>,
+    pub(crate) grant: &'a Arc<Grant>,
+    pub(crate) capabilities: &'a Arc<Capabilities>,
+    pub(crate) ctx: &'a CallCtx,
 }
 
-impl CallEnv {
-    /// Nobody's call: nothing outside can be reached.
-    fn nothing() -> Self {
+/// Nobody's call: nothing outside can be reached.
+struct Nobody {
+    services: Arc<dyn HostServices>,
+    grant: Arc<Grant>,
+    capabilities: Arc<Capabilities>,
+    ctx: CallCtx,
+}
+
+impl Nobody {
+    fn new() -> Self {
         let tenant = TenantId::host();
         let grant = Grant {
             tenant: tenant.clone(),
@@ -102,6 +111,11 @@ impl CallEnv {
         };
         Self { services: Arc::new(NoServices), grant: Arc::new(grant), capabilities: Arc::default(), ctx }
     }
+
+    fn env(&self) -> CallEnv<'_> {
+        let Self { services, grant, capabilities, ctx } = self;
+        CallEnv { services, grant, capabilities, ctx }
+    }
 }
 
 /// What a call left behind, whatever its end.
@@ -110,7 +124,8 @@ pub(crate) struct Trail {
     /// A question to Odoo was sent away to wait.
     pub(crate) odoo_wait: Option<Fault>,
     pub(crate) log: Vec<String>,
-    pub(crate) cpu_ms: u64,
+    /// Absent when it never began.
+    pub(crate) took: Option<Took>,
 }
 
 impl Trail {
@@ -120,7 +135,7 @@ impl Trail {
     }
 
     pub(crate) fn empty() -> Self {
-        Self { steps: Steps::default(), odoo_wait: None, log: Vec::new(), cpu_ms: 0 }
+        Self { steps: Steps::default(), odoo_wait: None, log: Vec::new(), took: None }
     }
 }
 
@@ -189,41 +204,48 @@ impl Sandbox {
     pub(crate) async fn try_out(&self, adapter: &Adapter) -> Result<(), Fault> {
         let wall_ms = self.limits.wall_ms.min(START_WALL_MS);
         let limits = Limits { cpu_ms: self.limits.start_ms, wall_ms, ..(*self.limits).clone() };
-        let state = CallState::new(CallEnv::nothing(), 0, Arc::new(limits), Place::alone());
-        self.run(adapter, state, |_, _| Box::pin(async { Ok(()) })).await.0
+        let state = CallState::new(Nobody::new().env(), 0, Arc::new(limits), Place::alone());
+        self.run(adapter.code(), self.store(state), true, |_, _| Box::pin(async { Ok(()) })).await.0
     }
 
     /// Runs `enter` in a fresh instance of `adapter`.
-    pub(crate) async fn call<R, F>(&self, adapter: &Adapter, env: CallEnv, enter: F) -> (Result<R, Fault>, Trail)
+    pub(crate) async fn call<R, F>(&self, adapter: &Adapter, env: CallEnv<'_>, enter: F) -> (Result<R, Fault>, Trail)
     where
         R: Send + 'static,
         F: for<'a> FnOnce(&'a mut Store<CallState>, &'a Instance) -> Entry<'a, R> + Send + 'static,
     {
-        let (services, tenant) = (Arc::clone(&env.services), env.ctx.tenant.clone());
-        let who = (tenant.clone(), env.grant.connection.clone(), adapter.digest.to_string());
-        let leave = self.warden.ask(&who, services.now());
+        let (services, tenant) = (env.services, &env.ctx.tenant);
+        let who = Who { tenant, connection: &env.grant.connection, digest: &adapter.digest };
+        let leave = self.warden.ask(who, services.now());
         if let Leave::Wait { until } = leave {
             return (Err(quarantined(&adapter.name, until)), Trail::empty());
         }
-        let Some(_turn) = self.warden.turn(&tenant).await else {
+        let Some(turn) = self.warden.turn(tenant).await else {
             return (Err(stopped()), Trail::empty());
         };
-        let state =
-            CallState::new(env, adapter.manifest.kv_bytes, Arc::clone(&self.limits), self.warden.place(&tenant));
-        let (result, trail) = self.run(adapter, state, enter).await;
-        self.warden.used(&tenant, trail.cpu_ms);
+        let Ok(_permit) = self.permits.acquire().await else {
+            return (Err(stopped()), Trail::empty());
+        };
+        // From here on the call's state is moved no more: it is large, and a future is copied whenever it is passed on.
+        let store = self.store(CallState::new(env, adapter.manifest.kv_bytes, Arc::clone(&self.limits), turn.place()));
+        // One tenant's flood of short calls is for the guests' threads, not for the host's.
+        let (result, trail) = self.run(adapter.code(), store, !turn.is_crowded(), enter).await;
+        turn.used(trail.took.map_or(0, |took| took.cpu_ms));
         let trap = result.as_ref().err().filter(|fault| fault.code.starts_with("trap."));
         // A partner that is slow looks the same from here, and is no fault of the adapter's.
         let bad = trap.is_some_and(|fault| fault.code != "trap.wall");
-        let begun = self.warden.ended(&who, leave, bad, services.now());
-        let (tenant, connection, digest) = who;
-        let note =
-            |what| Note { tenant: tenant.clone(), connection: connection.clone(), adapter: digest.clone(), what };
+        let begun = self.warden.ended(who, leave, bad, services.now());
+        let note = |what| Note {
+            tenant: tenant.clone(),
+            connection: who.connection.to_owned(),
+            adapter: adapter.digest.to_string(),
+            what,
+        };
         if let Some(fault) = trap {
             services.note(note(What::Trap { kind: fault.code.clone() })).await;
         }
         if begun {
-            tracing::error!(adapter = %adapter.name, %tenant, connection, "adapter quarantined: it keeps failing");
+            tracing::error!(adapter = %adapter.name, %tenant, connection = who.connection, "adapter quarantined: it keeps failing");
             services.note(note(What::Quarantined)).await;
         }
         (result, trail)
@@ -234,23 +256,23 @@ impl Sandbox {
         self.warden.throttled_ms(tenant)
     }
 
-    async fn run<R, F>(&self, adapter: &Adapter, state: CallState, enter: F) -> (Result<R, Fault>, Trail)
+    /// `here`: it may begin on this thread.
+    async fn run<R, F>(
+        &self,
+        code: &Arc<Code>,
+        store: Store<CallState>,
+        here: bool,
+        enter: F,
+    ) -> (Result<R, Fault>, Trail)
     where
         R: Send + 'static,
         F: for<'a> FnOnce(&'a mut Store<CallState>, &'a Instance) -> Entry<'a, R> + Send + 'static,
     {
-        let Ok(_permit) = self.permits.acquire().await else {
-            return (Err(stopped()), Trail::empty());
-        };
         let Some(runtime) = self.runtime() else {
             return (Err(stopped()), Trail::empty());
         };
-        let tenant = state.ctx.tenant.clone();
-        let guest = Guest { engine: self.engine.get().clone(), pre: adapter.pre().clone(), name: adapter.name.clone() };
-        let call = guest.run(state, enter).instrument(tracing::Span::current());
-        // One tenant's flood of short calls is for the guests' threads, not for the host's.
-        let here = !self.warden.is_crowded(&tenant);
-        adapter.turns().run(runtime, here, call).await.unwrap_or_else(|lost| {
+        let call = Box::pin(run(Arc::clone(code), store, enter).instrument(tracing::Span::current()));
+        code.turns.run(runtime, here, call).await.unwrap_or_else(|lost| {
             let text = match lost {
                 Lost::Panicked => "a host function panicked",
                 Lost::Cancelled => "the call was cancelled",
@@ -258,60 +280,10 @@ impl Sandbox {
             (Err(Fault::new(FaultKind::Cancelled, "sandbox.host", text, Blame::Host)), Trail::empty())
         })
     }
-}
-
-fn stopped() -> Fault {
-    Fault::new(FaultKind::Cancelled, "sandbox.stopped", "the sandbox is shutting down", Blame::Host)
-}
-
-/// Nothing was called; whoever asked waits, and no attempt is counted.
-fn quarantined(adapter: &str, until: Timestamp) -> Fault {
-    let message =
-        format!("adapter `{adapter}` failed {STRIKES} times by its own fault and is left alone until {until}");
-    Fault::new(FaultKind::Outage, "sandbox.quarantined", message, Blame::Guest).with_retry(Retry::Wait { until })
-}
-
-struct Guest {
-    engine: Engine,
-    pre: InstancePre<CallState>,
-    name: String,
-}
-
-impl Guest {
-    async fn run<R, F>(self, state: CallState, enter: F) -> (Result<R, Fault>, Trail)
-    where
-        F: for<'a> FnOnce(&'a mut Store<CallState>, &'a Instance) -> Entry<'a, R> + Send + 'static,
-    {
-        let wall = Duration::from_millis(state.limits().wall_ms);
-        let place = state.place.clone();
-        place.take().await;
-        let mut store = self.store(state);
-        let pre = &self.pre;
-        let run = async {
-            let instance = pre.instantiate_async(&mut store).await?;
-            enter(&mut store, &instance).await
-        };
-        let ended = match tokio::time::timeout(wall, run).await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(Ended::Error(error)),
-            Err(_) => Err(Ended::WallClock),
-        };
-        place.leave();
-        let state = store.into_data();
-        let result = ended.map_err(|e| classify(&self.name, &e, &state, state.effect_so_far()));
-        if let Err(fault) = &result {
-            tracing::warn!(adapter = %self.name, code = %fault.code, frames = ?fault.frames, "adapter call ended early");
-        }
-        let mut log = state.log.lines;
-        if state.log.dropped > 0 {
-            log.push(format!("warn: {} more lines were left out", state.log.dropped));
-        }
-        (result, Trail { steps: state.steps, odoo_wait: state.records.wait, log, cpu_ms: state.cpu_ticks })
-    }
 
     fn store(&self, state: CallState) -> Store<CallState> {
         let (fuel, handles) = (state.limits().hostcall_bytes, state.limits().handles);
-        let mut store = Store::new(&self.engine, state);
+        let mut store = Store::new(self.engine.get(), state);
         store.limiter(|s| &mut s.limiter);
         store.set_hostcall_fuel(fuel);
         store.set_max_component_handles(handles);
@@ -337,9 +309,52 @@ impl Guest {
     }
 }
 
+/// One call, on whatever thread, from its place to compute until what it left behind.
+async fn run<R, F>(code: Arc<Code>, mut store: Store<CallState>, enter: F) -> (Result<R, Fault>, Trail)
+where
+    F: for<'a> FnOnce(&'a mut Store<CallState>, &'a Instance) -> Entry<'a, R> + Send + 'static,
+{
+    let wall = Duration::from_millis(store.data().limits().wall_ms);
+    let place = store.data().place.clone();
+    place.take().await;
+    let ended = {
+        let guest = std::pin::pin!(async {
+            let instance = code.pre.instantiate_async(&mut store).await?;
+            enter(&mut store, &instance).await
+        });
+        match tokio::time::timeout(wall, guest).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(Ended::Error(error)),
+            Err(_) => Err(Ended::WallClock),
+        }
+    };
+    place.leave();
+    let state = store.data_mut();
+    let result = ended.map_err(|e| classify(&code.name, &e, state, state.effect_so_far()));
+    if let Err(fault) = &result {
+        tracing::warn!(adapter = %code.name, code = %fault.code, frames = ?fault.frames, "adapter call ended early");
+    }
+    let mut log = std::mem::take(&mut state.log.lines);
+    if state.log.dropped > 0 {
+        log.push(format!("warn: {} more lines were left out", state.log.dropped));
+    }
+    let (steps, odoo_wait) = (std::mem::take(&mut state.steps), state.records.wait.take());
+    (result, Trail { steps, odoo_wait, log, took: Some(state.took()) })
+}
+
+fn stopped() -> Fault {
+    Fault::new(FaultKind::Cancelled, "sandbox.stopped", "the sandbox is shutting down", Blame::Host)
+}
+
+/// Nothing was called; whoever asked waits, and no attempt is counted.
+fn quarantined(adapter: &str, until: Timestamp) -> Fault {
+    let message =
+        format!("adapter `{adapter}` failed {STRIKES} times by its own fault and is left alone until {until}");
+    Fault::new(FaultKind::Outage, "sandbox.quarantined", message, Blame::Guest).with_retry(Retry::Wait { until })
+}
+
 #[cfg(test)]
 mod tests {
-    use wasmtime::component::{Component, Linker};
     use wharf_egress::EgressConfig;
 
     use super::*;
@@ -351,12 +366,7 @@ mod tests {
         let sandbox =
             Sandbox::new(SandboxConfig { limits: limits.clone(), cache_dir: None, threads: 1, compiler: None });
         let sandbox = sandbox.expect("sandbox");
-        let mut linker: Linker<CallState> = Linker::new(sandbox.engine.get());
-        linker.allow_shadowing(false);
-        let empty = Component::from_binary(sandbox.engine.get(), &wasm_encoder::Component::new().finish());
-        let pre = linker.instantiate_pre(&empty.expect("component")).expect("linked");
-        let guest = Guest { engine: sandbox.engine.get().clone(), pre, name: "t".to_owned() };
-        let store = guest.store(CallState::new(CallEnv::nothing(), 0, Arc::new(limits), Place::alone()));
+        let store = sandbox.store(CallState::new(Nobody::new().env(), 0, Arc::new(limits), Place::alone()));
         assert_eq!(store.hostcall_fuel(), EgressConfig::default().max_response_bytes);
         assert_eq!(store.max_component_handles(), 1_000);
         assert_eq!(store.data().limits().memory_bytes, 64 << 20);

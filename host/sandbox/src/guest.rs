@@ -9,6 +9,7 @@ use wharf_domain::port::records::{Answer, Ask, Used};
 use wharf_egress::{Grant, Request, Response, Steps};
 
 use crate::call::CallEnv;
+use crate::highs::Took;
 use crate::limits::{Limiter, Limits};
 use crate::notes::{Note, What};
 use crate::place::Place;
@@ -46,12 +47,12 @@ pub(crate) struct CallState {
 }
 
 impl CallState {
-    pub(crate) fn new(env: CallEnv, kv_bytes: u64, limits: Arc<Limits>, place: Place) -> Self {
+    pub(crate) fn new(env: CallEnv<'_>, kv_bytes: u64, limits: Arc<Limits>, place: Place) -> Self {
         Self {
-            services: env.services,
-            grant: env.grant,
-            capabilities: env.capabilities,
-            ctx: env.ctx,
+            services: Arc::clone(env.services),
+            grant: Arc::clone(env.grant),
+            capabilities: Arc::clone(env.capabilities),
+            ctx: env.ctx.clone(),
             kv_bytes,
             place,
             in_flight: false,
@@ -174,6 +175,14 @@ impl CallState {
         KvScope { tenant: self.ctx.tenant.clone(), connection: self.grant.connection.clone(), quota: self.kv_bytes }
     }
 
+    pub(crate) fn took(&self) -> Took {
+        Took {
+            cpu_ms: self.cpu_ticks,
+            memory_bytes: self.limiter.memory_used(&self.limits),
+            http_requests: u64::from(self.http_requests),
+        }
+    }
+
     pub(crate) fn limits(&self) -> &Limits {
         &self.limits
     }
@@ -216,16 +225,6 @@ impl GuestLog {
 pub fn forges(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{2028}' | '\u{2029}')
-}
-
-/// The fault for a call that has no permission to run at all.
-pub(crate) fn missing_ability(adapter: &str, interface: &str) -> Fault {
-    Fault::new(
-        FaultKind::Unsupported,
-        "sandbox.missing-export",
-        format!("adapter `{adapter}` does not export `{interface}`"),
-        Blame::Guest,
-    )
 }
 
 #[cfg(test)]

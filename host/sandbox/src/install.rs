@@ -6,7 +6,7 @@
 //! more than is imported is only a finding.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use thiserror::Error;
@@ -24,6 +24,7 @@ use crate::guest::CallState;
 use crate::inspect::{self, Face};
 use crate::manifest::{self, ManifestError};
 use crate::prescan::{self, Refusal, shown};
+use crate::roles::Roles;
 use crate::turn::Turns;
 
 /// A component that passed loading: linked against exactly what it imports.
@@ -35,18 +36,21 @@ pub struct Adapter {
     /// Versioned names, e.g. `wharf:carrier/rates@0.1.0`.
     pub exports: Vec<String>,
     pub imports: Vec<String>,
-    pre: InstancePre<CallState>,
-    turns: Turns,
+    code: Arc<Code>,
 }
 
 impl Adapter {
-    pub(crate) fn pre(&self) -> &InstancePre<CallState> {
-        &self.pre
+    pub(crate) fn code(&self) -> &Arc<Code> {
+        &self.code
     }
+}
 
-    pub(crate) fn turns(&self) -> &Turns {
-        &self.turns
-    }
+/// What every call of an adapter takes along.
+pub(crate) struct Code {
+    pub(crate) name: String,
+    pub(crate) pre: InstancePre<CallState>,
+    pub(crate) roles: Roles,
+    pub(crate) turns: Turns,
 }
 
 /// Why a file is not an adapter this host can run.
@@ -208,11 +212,10 @@ impl Sandbox {
             name: manifest.name.clone(),
             version: manifest.version.clone(),
             digest,
+            code: Arc::new(Code { name: manifest.name.clone(), roles: Roles::of(&pre), pre, turns: Turns::default() }),
             manifest,
             exports: faces.exports.into_iter().map(|f| f.name).collect(),
             imports: faces.imports.into_iter().map(|f| f.name).collect(),
-            pre,
-            turns: Turns::default(),
         })
     }
 }

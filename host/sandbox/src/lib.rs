@@ -14,6 +14,7 @@ mod folder;
 #[cfg(test)]
 mod fuzz;
 mod guest;
+mod highs;
 pub mod inspect;
 mod install;
 mod kv;

@@ -98,6 +98,11 @@ impl Limiter {
             table_denied: false,
         }
     }
+
+    /// Bytes of linear memory so far; memories never shrink. `limits` are those it was made with.
+    pub(crate) fn memory_used(&self, limits: &Limits) -> u64 {
+        limits.memory_bytes.saturating_sub(self.memory_left) as u64
+    }
 }
 
 impl ResourceLimiter for Limiter {
@@ -139,6 +144,8 @@ mod tests {
         assert!(limiter.memory_growing(0, 60, None).expect("answer"));
         assert!(!limiter.memory_growing(0, 60, None).expect("answer"), "a second memory shares the budget");
         assert!(limiter.memory_denied);
+        assert_eq!(limiter.memory_used(&limits), 60, "what was refused is not used");
         assert!(limiter.memory_growing(60, 100, None).expect("answer"));
+        assert_eq!(limiter.memory_used(&limits), 100);
     }
 }

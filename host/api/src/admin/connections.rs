@@ -6,6 +6,7 @@ use axum::extract::{Query, State};
 use serde::{Deserialize, Serialize};
 use wharf_domain::ids::ConnectionId;
 use wharf_domain::manifest::Manifest;
+use wharf_domain::peak::Peak;
 use wharf_store::accounts::{self, AccountRow};
 use wharf_store::grants::{self, GrantAt, GrantRow, GrantState};
 use wharf_store::usage::{self, Usage};
@@ -52,6 +53,8 @@ struct Used {
     grant: GrantRow,
     days: u32,
     usage: Usage,
+    /// Of the host that answers; `null` when it has no such connection or holds it back.
+    peak: Option<Peak>,
     /// Publishers somebody has accepted an adapter of, on any connection.
     publishers: Vec<String>,
 }
@@ -82,7 +85,8 @@ async fn used(
     let since = state.db().now().plus(-(i64::from(days) * DAY_MS));
     let usage = usage::of(state.db(), &at, &origins, since).await?;
     let publishers = grants::publishers(state.db()).await?;
-    Ok(Json(Used { grant, days, usage, publishers }))
+    let peak = state.peak(&at.tenant, &at.connection);
+    Ok(Json(Used { grant, days, usage, peak, publishers }))
 }
 
 #[cfg(test)]
@@ -130,6 +134,8 @@ mod tests {
         assert_eq!((answer.status, &answer.body["days"]), (200, &json!(7)));
         assert_eq!(answer.body["usage"]["since"], json!(START - 7 * 24 * 3_600_000));
         assert_eq!(answer.body.pointer("/grant/version"), Some(&json!(1)));
+        let seen = json!({ "since": START, "calls": 2, "cpu_ms": 3, "memory_bytes": 1 << 20, "http_requests": 1 });
+        assert_eq!(answer.body["peak"], seen);
         for wrong in ["days=0", "days=366", "days=x", "weeks=1"] {
             let answer = house.get(&format!("{path}?{wrong}")).await;
             assert_eq!((answer.status, answer.code()), (400, "bad-query"), "{wrong}");

@@ -2,5 +2,6 @@
 
 pub mod carrier;
 pub mod erp;
+pub mod peaks;
 pub mod records;
 pub mod vault;

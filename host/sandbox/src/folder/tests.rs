@@ -234,9 +234,10 @@ async fn g2_swapping_a_file_for_a_link_between_two_looks_reads_no_secret() {
         swaps
     });
     let (grant, rules) = (yard.scope.grant.clone(), yard.folders.rules);
-    let take = |ask: &FolderAsk| take::take(&grant, rules, Timestamp::from_millis(0), ask);
     let named = || "a".to_owned();
-    for _ in 0..100_000 {
+    for turn in 0..100_000 {
+        // Kept names begin with the time: of one moment there is room for a hundred.
+        let take = |ask: &FolderAsk| take::take(&grant, rules, Timestamp::from_millis(turn), ask);
         match take(&FolderAsk::Claim { name: named() }) {
             Ok(FolderAnswer::Claimed(None)) => continue,
             Err(fault) => {

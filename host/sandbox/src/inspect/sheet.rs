@@ -6,6 +6,7 @@ use wharf_domain::effect::EffectClass;
 use wharf_domain::ids::Digest;
 use wharf_domain::manifest::config::Property;
 use wharf_domain::manifest::{ConfigSchema, Endpoint, Manifest};
+use wharf_domain::peak::Peak;
 use wharf_store::usage::{Denied, Usage};
 
 use super::finding::{Finding, Level};
@@ -27,6 +28,8 @@ pub struct Answer {
     pub surface: Surface,
     pub days: u32,
     pub usage: Usage,
+    /// Absent when the host holds the connection back.
+    pub peak: Option<Peak>,
     /// Publishers somebody has accepted an adapter of.
     pub publishers: Vec<String>,
 }
@@ -153,7 +156,7 @@ pub fn sheet(report: &Report, bytes: &[u8], answer: Option<&Answer>) -> Sheet {
         signature: "not verified",
         risk: risk(m, &flows, &findings),
         lines,
-        limits: limits(m, bytes, answer),
+        limits: limits(report, bytes, answer),
         settings: settings(&m.config),
         flows,
         denied: answer.map(|answer| answer.usage.denied.clone()).unwrap_or_default(),
@@ -235,20 +238,35 @@ fn risk(m: &Manifest, flows: &[Flow], findings: &[Finding]) -> Risk {
     Risk { level, because }
 }
 
-fn limits(m: &Manifest, bytes: &[u8], answer: Option<&Answer>) -> Vec<Limit> {
-    let of = Limits::default();
+fn limits(report: &Report, bytes: &[u8], answer: Option<&Answer>) -> Vec<Limit> {
+    let (m, of) = (&report.manifest, Limits::default());
+    // Calls of another file say nothing of this one.
+    let peak = answer.filter(|answer| answer.digest == report.digest).and_then(|answer| answer.peak);
     let unknown = || "not measured".to_owned();
     let share = |used: u64, limit: u64| format!("{used} ({} %)", used.saturating_mul(100) / limit.max(1));
     let limit = |name, limit: String, used: String| Limit { name, limit, used };
     let instances =
         prescan::fan_out(bytes).map_or_else(|refusal| refusal.kind().to_owned(), |n| share(n, prescan::MOST_INSTANCES));
+    let most = |used: fn(Peak) -> u64, limit: u64| match peak {
+        None => unknown(),
+        Some(peak) if peak.calls == 0 => format!("not yet: no call since {}", peak.since),
+        Some(peak) => format!("{} at most, in {} calls since {}", share(used(peak), limit), peak.calls, peak.since),
+    };
     let kv = answer.map_or_else(unknown, |answer| share(answer.usage.kv_bytes, m.kv_bytes));
     let mut out = vec![
         limit("file", format!("{} bytes", of.component_bytes), share(bytes.len() as u64, of.component_bytes as u64)),
         limit("instances", prescan::MOST_INSTANCES.to_string(), instances),
-        limit("processor time of a call", format!("{} ms", of.cpu_ms), unknown()),
-        limit("memory of a call", format!("{} bytes", of.memory_bytes), unknown()),
-        limit("requests of a call", of.http_requests.to_string(), unknown()),
+        limit("processor time of a call", format!("{} ms", of.cpu_ms), most(|peak| peak.cpu_ms, of.cpu_ms)),
+        limit(
+            "memory of a call",
+            format!("{} bytes", of.memory_bytes),
+            most(|peak| peak.memory_bytes, of.memory_bytes as u64),
+        ),
+        limit(
+            "requests of a call",
+            of.http_requests.to_string(),
+            most(|peak| peak.http_requests, u64::from(of.http_requests)),
+        ),
         limit("requests under way", m.limits.max_in_flight.to_string(), unknown()),
         limit(
             "key-value storage",

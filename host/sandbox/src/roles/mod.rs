@@ -3,7 +3,7 @@
 //! `Connection` is an adapter bound to a tenant: what the rest of the host holds.
 
 pub mod carrier;
-mod info;
+mod describe;
 mod webhook;
 
 use std::sync::Arc;
@@ -11,15 +11,20 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 use wasmtime::Store;
-use wasmtime::component::Instance;
+use wasmtime::component::{Instance, InstancePre};
 use wharf_domain::ctx::{CallCtx, Environment};
 use wharf_domain::fault::{Blame, Fault, FaultKind};
 use wharf_domain::grant::Capabilities;
+use wharf_domain::peak::Peak;
 use wharf_egress::Grant;
 
+use crate::bindings::exports::wharf::adapter::info;
+use crate::bindings::exports::wharf::carrier::{labels, rates, tracking};
+use crate::bindings::exports::wharf::webhook::parser;
 use crate::bindings::wharf::types::types as wit;
 use crate::call::{CallEnv, Entry, Sandbox, Trail};
 use crate::guest::CallState;
+use crate::highs::Highs;
 use crate::install::Adapter;
 use crate::services::HostServices;
 
@@ -43,6 +48,7 @@ pub struct Connection {
     services: Arc<dyn HostServices>,
     grant: Arc<Grant>,
     settings: Settings,
+    highs: Arc<Highs>,
 }
 
 /// The end of one operation called by name.
@@ -65,6 +71,27 @@ pub const OPERATIONS: [&str; 7] = [
     "parser.parse",
 ];
 
+/// Where an adapter's code has what it exports: looked up once, used by every call.
+pub(crate) struct Roles {
+    info: Option<info::GuestIndices>,
+    rates: Option<rates::GuestIndices>,
+    labels: Option<labels::GuestIndices>,
+    tracking: Option<tracking::GuestIndices>,
+    parser: Option<parser::GuestIndices>,
+}
+
+impl Roles {
+    pub(crate) fn of(pre: &InstancePre<CallState>) -> Self {
+        Self {
+            info: info::GuestIndices::new(pre).ok(),
+            rates: rates::GuestIndices::new(pre).ok(),
+            labels: labels::GuestIndices::new(pre).ok(),
+            tracking: tracking::GuestIndices::new(pre).ok(),
+            parser: parser::GuestIndices::new(pre).ok(),
+        }
+    }
+}
+
 impl Connection {
     pub fn new(
         sandbox: Arc<Sandbox>,
@@ -73,17 +100,23 @@ impl Connection {
         grant: Arc<Grant>,
         settings: Settings,
     ) -> Self {
-        Self { sandbox, adapter, services, grant, settings }
+        let highs = Arc::new(Highs::new(services.now()));
+        Self { sandbox, adapter, services, grant, settings, highs }
     }
 
     pub fn adapter(&self) -> &Adapter {
         &self.adapter
     }
 
+    /// The most its calls used since it was made.
+    pub fn peak(&self) -> Peak {
+        self.highs.peak()
+    }
+
     /// Runs one operation by its `interface.function` name, canonical JSON in and out.
     pub async fn invoke(&self, ctx: &CallCtx, operation: &str, input: Value) -> Invoked {
         let (result, trail) = match operation {
-            "info.describe" => info::describe_json(self, ctx).await,
+            "info.describe" => describe::describe_json(self, ctx).await,
             "rates.rate" => carrier::v0_1::rate_json(self, ctx, input).await,
             "labels.create-shipment" => carrier::v0_1::create_json(self, ctx, input).await,
             "labels.find-by-reference" => carrier::v0_1::find_json(self, ctx, input).await,
@@ -105,18 +138,26 @@ impl Connection {
         }
     }
 
+    /// One of the adapter's roles, or the fault for an adapter that does not have it.
+    fn role<T: Clone>(&self, pick: impl FnOnce(&Roles) -> &Option<T>, interface: &str) -> Result<T, Fault> {
+        pick(&self.adapter.code().roles).clone().ok_or_else(|| {
+            let message = format!("adapter `{}` does not export `{interface}`", self.adapter.name);
+            Fault::new(FaultKind::Unsupported, "sandbox.missing-export", message, Blame::Guest)
+        })
+    }
+
     async fn enter<R, F>(&self, ctx: &CallCtx, enter: F) -> (Result<R, Fault>, Trail)
     where
         R: Send + 'static,
         F: for<'a> FnOnce(&'a mut Store<CallState>, &'a Instance) -> Entry<'a, R> + Send + 'static,
     {
-        let env = CallEnv {
-            services: Arc::clone(&self.services),
-            grant: Arc::clone(&self.grant),
-            capabilities: Arc::clone(&self.settings.capabilities),
-            ctx: ctx.clone(),
-        };
-        self.sandbox.call(&self.adapter, env, enter).await
+        let (services, grant) = (&self.services, &self.grant);
+        let env = CallEnv { services, grant, capabilities: &self.settings.capabilities, ctx };
+        let (result, trail) = self.sandbox.call(&self.adapter, env, enter).await;
+        if let Some(took) = trail.took {
+            self.highs.saw(took);
+        }
+        (result, trail)
     }
 
     /// What a call came to. A guest that was sent away to wait cannot make anything else of it, and a rate limit it read

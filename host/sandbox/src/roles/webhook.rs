@@ -9,9 +9,8 @@ use wharf_domain::tracking::WebhookEvent;
 
 use super::carrier::v0_1::convert;
 use super::{Connection, input, output};
-use crate::bindings::exports::wharf::webhook::parser::{self, GuestIndices};
+use crate::bindings::exports::wharf::webhook::parser;
 use crate::call::Trail;
-use crate::guest::missing_ability;
 
 /// A verified request: the body as text, and what the host proved before.
 #[derive(Debug, Deserialize)]
@@ -30,8 +29,9 @@ pub(crate) async fn parse_json(connection: &Connection, ctx: &CallCtx, value: Va
         Ok(given) => given,
         Err(fault) => return (Err(fault), Trail::empty()),
     };
-    let Ok(indices) = GuestIndices::new(connection.adapter.pre()) else {
-        return (Err(missing_ability(&connection.adapter.name, "wharf:webhook/parser")), Trail::empty());
+    let indices = match connection.role(|roles| &roles.parser, "wharf:webhook/parser") {
+        Ok(indices) => indices,
+        Err(fault) => return (Err(fault), Trail::empty()),
     };
     let request = parser::RawRequest { headers: given.headers, body: given.body.into_bytes() };
     let facts = parser::VerifiedFacts { verifier: given.verifier, received_ms: given.received_ms };

@@ -91,6 +91,7 @@ fn ask(args: &Args, grant: &Grant) -> Result<Answer, Failure> {
         surface,
         days: args.days,
         usage: serde_json::from_value(answer["usage"].clone()).context("the host's usage")?,
+        peak: serde_json::from_value(answer["peak"].clone()).context("the host's peak")?,
         publishers: serde_json::from_value(answer["publishers"].clone()).context("the host's publishers")?,
     })
 }

@@ -54,7 +54,8 @@ pub(crate) async fn run(args: Args) -> Outcome {
     let wired = Arc::new(Wired::new(&config, &db, vault.as_ref(), own).await?);
     let admin_token = config.secret(&config.server.admin_token).context("`server.admin_token`")?;
     let (admin_token, limit) = (Token::new(admin_token.expose_secret()), config.effects.limit()?);
-    let mut state = ApiState::new(db.clone(), wire::access(&config)?, admin_token, limit);
+    let state = ApiState::new(db.clone(), wire::access(&config)?, admin_token, limit);
+    let mut state = state.with_peaks(wired.connections());
     if let Some(vault) = vault {
         state = state.with_vault(Arc::new(vault));
     }

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use wharf_domain::ids::{ConnectionId, Digest, TenantId};
+use wharf_domain::peak::Peak;
 use wharf_domain::port::carrier::Carrier;
+use wharf_domain::port::peaks::Peaks;
 use wharf_domain::secret::SecretAt;
 use wharf_egress::{Grant, Vault};
 use wharf_sandbox::roles::{Connection as Bound, Settings};
@@ -41,9 +43,18 @@ pub(crate) struct Connections {
     seen: Mutex<BTreeMap<GrantAt, i64>>,
 }
 
+impl Peaks for Connections {
+    fn peak(&self, tenant: &TenantId, connection: &ConnectionId) -> Option<Peak> {
+        let at = GrantAt { tenant: tenant.clone(), connection: connection.clone() };
+        self.bound().get(&at).and_then(|seat| seat.bound.as_ref()).map(Bound::peak)
+    }
+}
+
 /// What a connection goes on with.
 struct Seat {
     carrier: Arc<dyn Carrier>,
+    /// The same; absent while it is held back.
+    bound: Option<Bound>,
     /// The adapter's digest, or why there is none, and what waits: what an operator is told when it changes.
     told: (String, Option<Open>),
 }
@@ -195,8 +206,8 @@ impl Connections {
             }
         }
         let (sandbox, services) = (Arc::clone(&self.sandbox), Arc::clone(&self.services));
-        let carrier = Arc::new(Bound::new(sandbox, adapter, services, Arc::new(grant), settings));
-        self.bound().insert(at, Seat { carrier, told });
+        let bound = Bound::new(sandbox, adapter, services, Arc::new(grant), settings);
+        self.bound().insert(at, Seat { carrier: Arc::new(bound.clone()), bound: Some(bound), told });
     }
 
     fn withhold(&self, at: GrantAt, open: &Open, reason: &str) {
@@ -206,7 +217,7 @@ impl Connections {
             tracing::error!(tenant = %at.tenant, connection = %at.connection, "{why}; its jobs wait ({reason})");
         }
         let carrier = Arc::new(Withheld { clock: Arc::new(self.db.clone()), why });
-        self.bound().insert(at, Seat { carrier, told });
+        self.bound().insert(at, Seat { carrier, bound: None, told });
     }
 
     /// Makes a connection's slots known to the vault, with what the configuration has for them.

@@ -1,6 +1,9 @@
 //! What a person sees of an adapter, as it was agreed, and what a publisher cannot do to it.
 
+use std::collections::BTreeMap;
+
 use wharf_domain::ids::Digest;
+use wharf_domain::peak::Peak;
 use wharf_domain::time::Timestamp;
 use wharf_sandbox::inspect::{Face, Report, sheet};
 use wharf_sandbox::manifest::from_toml;
@@ -87,6 +90,7 @@ fn answer() -> Answer {
             files: 0,
             cut: false,
         },
+        peak: None,
         publishers: vec!["ACME".to_owned()],
     }
 }
@@ -104,6 +108,26 @@ fn with_a_host_the_grant_and_what_was_used_stand_beside_it() {
         "inspect-asked",
         text(&sheet(&report(TOML), b"acme", Some(&answer())), clean).expect("text")
     );
+}
+
+#[test]
+fn limits_show_how_near_calls_of_this_very_file_came() {
+    let since = Timestamp::from_millis(1_700_000_000_000);
+    let peak = Peak { since, calls: 40, cpu_ms: 250, memory_bytes: 16 << 20, http_requests: 3 };
+    let limits = |digest: Digest, peak: Option<Peak>| {
+        let sheet = sheet(&report(TOML), b"acme", Some(&Answer { digest, peak, ..answer() }));
+        sheet.limits.into_iter().map(|limit| (limit.name, limit.used)).collect::<BTreeMap<_, _>>()
+    };
+    let (same, names) = (report(TOML).digest, ["processor time of a call", "memory of a call", "requests of a call"]);
+    let shown = limits(same.clone(), Some(peak));
+    assert_eq!(shown[names[0]], format!("250 (5 %) at most, in 40 calls since {since}"));
+    assert_eq!(shown[names[1]], format!("16777216 (25 %) at most, in 40 calls since {since}"));
+    assert_eq!(shown[names[2]], format!("3 (6 %) at most, in 40 calls since {since}"));
+    let idle = limits(same.clone(), Some(Peak { calls: 0, ..peak }));
+    assert_eq!(idle[names[0]], format!("not yet: no call since {since}"));
+    for (digest, peak) in [(same, None), (Digest::of(b"another"), Some(peak))] {
+        assert!(names.iter().all(|name| limits(digest.clone(), peak)[name] == "not measured"), "{digest}");
+    }
 }
 
 #[test]

@@ -126,11 +126,11 @@ fn broken(path: &str, detail: &str) -> Fault {
         .with_field(path, "contract", detail)
 }
 
-fn money(path: &str, m: &wit::Money) -> Result<Money, Fault> {
-    Money::parse(&m.amount, &m.currency).map_err(|e| broken(path, &e.to_string()))
+fn money(path: impl FnOnce() -> String, m: &wit::Money) -> Result<Money, Fault> {
+    Money::parse(&m.amount, &m.currency).map_err(|e| broken(&path(), &e.to_string()))
 }
 
-fn optional_money(path: &str, m: Option<&wit::Money>) -> Result<Option<Money>, Fault> {
+fn optional_money(path: impl FnOnce() -> String, m: Option<&wit::Money>) -> Result<Option<Money>, Fault> {
     m.map(|m| money(path, m)).transpose()
 }
 
@@ -138,7 +138,7 @@ fn charges(list: &[rates::Charge]) -> Result<Vec<Charge>, Fault> {
     list.iter()
         .enumerate()
         .map(|(i, c)| {
-            let amount = money(&format!("charges[{i}].amount"), &c.amount)?;
+            let amount = money(|| format!("charges[{i}].amount"), &c.amount)?;
             Ok(Charge { category: c.category.clone(), code: c.code.clone(), amount })
         })
         .collect()
@@ -155,8 +155,8 @@ pub(crate) fn rate_answer(a: rates::RateAnswer) -> Result<RateAnswer, Fault> {
 
 fn rate(index: usize, r: rates::RateOffer) -> Result<Rate, Fault> {
     Ok(Rate {
-        total: money(&format!("rates[{index}].total"), &r.total)?,
-        list_total: optional_money(&format!("rates[{index}].list_total"), r.list_total.as_ref())?,
+        total: money(|| format!("rates[{index}].total"), &r.total)?,
+        list_total: optional_money(|| format!("rates[{index}].list_total"), r.list_total.as_ref())?,
         charges: charges(&r.charges)?,
         service: r.service,
         service_name: r.service_name,
@@ -194,8 +194,8 @@ pub(crate) fn shipment(s: labels::Shipment) -> Result<Shipment, Fault> {
         return Err(broken("carrier_shipment_id", "a shipment has an id and a tracking number"));
     }
     Ok(Shipment {
-        total: optional_money("total", s.total.as_ref())?,
-        list_total: optional_money("list_total", s.list_total.as_ref())?,
+        total: optional_money(|| "total".to_owned(), s.total.as_ref())?,
+        list_total: optional_money(|| "list_total".to_owned(), s.list_total.as_ref())?,
         charges: charges(&s.charges)?,
         reference: s.reference,
         carrier_shipment_id: s.carrier_shipment_id,

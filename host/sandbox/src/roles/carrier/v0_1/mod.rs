@@ -10,23 +10,23 @@ use wharf_domain::rate::{RateAnswer, RateRequest};
 use wharf_domain::shipment::{Shipment, ShipmentRequest, Voided};
 use wharf_domain::tracking::TrackResult;
 
-use crate::bindings::exports::wharf::carrier::{labels, rates, tracking};
+use crate::bindings::exports::wharf::carrier::{labels, tracking};
 use crate::call::Trail;
-use crate::guest::missing_ability;
 use crate::roles::{Connection, input, output};
 
 type Answer<T> = (Result<T, Fault>, Trail);
 
 pub(crate) async fn rate(connection: &Connection, ctx: &CallCtx, request: &RateRequest) -> Answer<RateAnswer> {
-    let Ok(indices) = rates::GuestIndices::new(connection.adapter.pre()) else {
-        return (Err(missing_ability(&connection.adapter.name, "wharf:carrier/rates")), Trail::empty());
+    let indices = match connection.role(|roles| &roles.rates, "wharf:carrier/rates") {
+        Ok(indices) => indices,
+        Err(fault) => return (Err(fault), Trail::empty()),
     };
-    let (context, request) = (connection.context(ctx), convert::rate_request(request));
+    let given = Box::new((connection.context(ctx), convert::rate_request(request)));
     let (result, trail) = connection
         .enter(ctx, move |store, instance| {
             Box::pin(async move {
-                let guest = indices.load(&mut *store, instance)?;
-                guest.call_rate(&mut *store, &context, &request).await
+                let (guest, (context, request)) = (indices.load(&mut *store, instance)?, &*given);
+                guest.call_rate(&mut *store, context, request).await
             })
         })
         .await;
@@ -34,15 +34,16 @@ pub(crate) async fn rate(connection: &Connection, ctx: &CallCtx, request: &RateR
 }
 
 pub(crate) async fn create(connection: &Connection, ctx: &CallCtx, request: &ShipmentRequest) -> Answer<Shipment> {
-    let Ok(indices) = labels::GuestIndices::new(connection.adapter.pre()) else {
-        return (Err(missing_ability(&connection.adapter.name, "wharf:carrier/labels")), Trail::empty());
+    let indices = match connection.role(|roles| &roles.labels, "wharf:carrier/labels") {
+        Ok(indices) => indices,
+        Err(fault) => return (Err(fault), Trail::empty()),
     };
-    let (context, request) = (connection.context(ctx), convert::shipment_request(request));
+    let given = Box::new((connection.context(ctx), convert::shipment_request(request)));
     let (result, trail) = connection
         .enter(ctx, move |store, instance| {
             Box::pin(async move {
-                let guest = indices.load(&mut *store, instance)?;
-                guest.call_create_shipment(&mut *store, &context, &request).await
+                let (guest, (context, request)) = (indices.load(&mut *store, instance)?, &*given);
+                guest.call_create_shipment(&mut *store, context, request).await
             })
         })
         .await;
@@ -50,15 +51,16 @@ pub(crate) async fn create(connection: &Connection, ctx: &CallCtx, request: &Shi
 }
 
 pub(crate) async fn find(connection: &Connection, ctx: &CallCtx, reference: &str) -> Answer<Option<Shipment>> {
-    let Ok(indices) = labels::GuestIndices::new(connection.adapter.pre()) else {
-        return (Err(missing_ability(&connection.adapter.name, "wharf:carrier/labels")), Trail::empty());
+    let indices = match connection.role(|roles| &roles.labels, "wharf:carrier/labels") {
+        Ok(indices) => indices,
+        Err(fault) => return (Err(fault), Trail::empty()),
     };
-    let (context, reference) = (connection.context(ctx), reference.to_owned());
+    let given = Box::new((connection.context(ctx), reference.to_owned()));
     let (result, trail) = connection
         .enter(ctx, move |store, instance| {
             Box::pin(async move {
-                let guest = indices.load(&mut *store, instance)?;
-                guest.call_find_by_reference(&mut *store, &context, &reference).await
+                let (guest, (context, reference)) = (indices.load(&mut *store, instance)?, &*given);
+                guest.call_find_by_reference(&mut *store, context, reference).await
             })
         })
         .await;
@@ -66,15 +68,16 @@ pub(crate) async fn find(connection: &Connection, ctx: &CallCtx, reference: &str
 }
 
 pub(crate) async fn void(connection: &Connection, ctx: &CallCtx, id: &str) -> Answer<Voided> {
-    let Ok(indices) = labels::GuestIndices::new(connection.adapter.pre()) else {
-        return (Err(missing_ability(&connection.adapter.name, "wharf:carrier/labels")), Trail::empty());
+    let indices = match connection.role(|roles| &roles.labels, "wharf:carrier/labels") {
+        Ok(indices) => indices,
+        Err(fault) => return (Err(fault), Trail::empty()),
     };
-    let (context, id) = (connection.context(ctx), id.to_owned());
+    let given = Box::new((connection.context(ctx), id.to_owned()));
     let (result, trail) = connection
         .enter(ctx, move |store, instance| {
             Box::pin(async move {
-                let guest = indices.load(&mut *store, instance)?;
-                guest.call_void(&mut *store, &context, &id).await
+                let (guest, (context, id)) = (indices.load(&mut *store, instance)?, &*given);
+                guest.call_void(&mut *store, context, id).await
             })
         })
         .await;
@@ -83,15 +86,16 @@ pub(crate) async fn void(connection: &Connection, ctx: &CallCtx, id: &str) -> An
 }
 
 pub(crate) async fn track(connection: &Connection, ctx: &CallCtx, numbers: &[String]) -> Answer<Vec<TrackResult>> {
-    let Ok(indices) = tracking::GuestIndices::new(connection.adapter.pre()) else {
-        return (Err(missing_ability(&connection.adapter.name, "wharf:carrier/tracking")), Trail::empty());
+    let indices = match connection.role(|roles| &roles.tracking, "wharf:carrier/tracking") {
+        Ok(indices) => indices,
+        Err(fault) => return (Err(fault), Trail::empty()),
     };
-    let (context, numbers) = (connection.context(ctx), numbers.to_vec());
+    let given = Box::new((connection.context(ctx), numbers.to_vec()));
     let (result, trail) = connection
         .enter(ctx, move |store, instance| {
             Box::pin(async move {
-                let guest = indices.load(&mut *store, instance)?;
-                guest.call_track(&mut *store, &context, &numbers).await
+                let (guest, (context, numbers)) = (indices.load(&mut *store, instance)?, &*given);
+                guest.call_track(&mut *store, context, numbers).await
             })
         })
         .await;

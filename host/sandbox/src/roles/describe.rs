@@ -5,13 +5,12 @@ use wharf_domain::ctx::CallCtx;
 use wharf_domain::fault::Fault;
 
 use super::Connection;
-use crate::bindings::exports::wharf::adapter::info::GuestIndices;
 use crate::call::Trail;
-use crate::guest::missing_ability;
 
 pub(crate) async fn describe_json(connection: &Connection, ctx: &CallCtx) -> (Result<Value, Fault>, Trail) {
-    let Ok(indices) = GuestIndices::new(connection.adapter.pre()) else {
-        return (Err(missing_ability(&connection.adapter.name, "wharf:adapter/info")), Trail::empty());
+    let indices = match connection.role(|roles| &roles.info, "wharf:adapter/info") {
+        Ok(indices) => indices,
+        Err(fault) => return (Err(fault), Trail::empty()),
     };
     let (result, trail) = connection
         .enter(ctx, move |store, instance| {
