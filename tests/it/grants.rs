@@ -133,6 +133,42 @@ fn p19_an_adapter_that_asks_for_more_serves_when_a_person_said_so_on_postgresql(
     replaced(Some(server.database()?.url()))
 }
 
+/// Two programs on one database: both go on with what was accepted while the rest waits, and both serve it afterwards,
+/// whichever of them was told.
+#[test]
+fn p19_two_hosts_of_one_database_agree_on_what_was_accepted() -> anyhow::Result<()> {
+    let server = Server::start(&wharf_scratch_postgres::Settings::durable())?;
+    let database = server.database()?;
+    let world = World::new(&Settings { postgres: Some(database.url()), ..Settings::default() })?;
+    let shelf = Shelf::of(&world)?;
+    let first = shelf.put("1.0.0", |_| {})?;
+    let (mut told, mut other) = (world.serve()?, world.serve_beside()?);
+    assert_eq!(buy(&world)?, first);
+    told.stop()?;
+    other.stop()?;
+    let wider = shelf.put("2.0.0", more)?;
+    let (mut told, mut other) = (world.serve()?, world.serve_beside()?);
+    for host in [&told, &other] {
+        let log = host.tail();
+        assert!(log.contains(&first) && !log.contains(&wider), "it goes on with what was accepted:\n{log}");
+    }
+    assert_eq!(standing(&world)?["open"]["version"], 2, "one version waits, and not one for each host");
+    let (code, said) =
+        wharf(&world, &["grant", "accept", "nordic/ups", "--version", "2", "--why", "papers are needed"])?;
+    assert_eq!(code, Some(0), "{said}");
+    let asked = Instant::now();
+    for host in [&told, &other] {
+        while !host.tail().contains(&wider) {
+            assert!(asked.elapsed() < PATIENCE, "it was accepted and does not serve:\n{}", host.tail());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+    assert_eq!(buy(&world)?, wider);
+    other.stop()?;
+    told.stop()?;
+    Ok(())
+}
+
 /// Every job that waits, with its attempts.
 fn waiting(world: &World) -> anyhow::Result<Vec<Value>> {
     let jobs = world.api().json("GET", "/api/v1/tenants/nordic/jobs?state=waiting", None)?;
@@ -212,6 +248,7 @@ fn what_a_connection_was_granted_and_used_is_shown_beside_its_file() -> anyhow::
     let line = |start: &str| said.lines().find(|line| line.contains(start)).unwrap_or_default().to_owned();
     assert!(line("POST /api/shipments/*/ship").contains("1 call: 1 succeeded"), "{said}");
     assert!(line("DELETE /api/shipments").contains("nothing"), "{said}");
+    assert!(line("memory of a call: ").contains(" %) at most, in "), "{said}");
     assert!(said.contains("warning unused-grant: http DELETE /api/shipments/*/void/cancel/*"), "{said}");
     let (_, said) = wharf(&world, &[inspect.as_slice(), &["--sarif"]].concat())?;
     let log: Value = serde_json::from_str(&said)?;

@@ -195,12 +195,27 @@ secrets = {{ oauth = {{ client_id = {{ file = "carrier.id" }}, client_secret = {
 
     /// With more words on its command line.
     pub fn serve_with(&self, words: &[&str]) -> Result<Program> {
-        let ready = self.file("ready.json");
+        self.start("wharf", words)
+    }
+
+    /// Starts another host on the same database, with the same configuration as it is now. For PostgreSQL.
+    pub fn serve_beside(&self) -> Result<Program> {
+        let text = std::fs::read_to_string(self.file("wharf.toml"))?;
+        let text = text.replace("data_dir = \"data\"", "data_dir = \"data-beside\"");
+        let text = text.replace(&format!("127.0.0.1:{}", self.port), &format!("127.0.0.1:{}", free_port()?));
+        std::fs::write(self.file("beside.toml"), text)?;
+        self.start("beside", &[])
+    }
+
+    /// Under the configuration of that name; its log has that name, too.
+    fn start(&self, name: &str, words: &[&str]) -> Result<Program> {
+        let ready = self.file(&format!("{name}.ready"));
         // Left by a host that was killed.
         let _ = std::fs::remove_file(&ready);
+        let config = self.file(&format!("{name}.toml"));
         let mut command = Command::new(binary("wharf")?);
-        command.arg("serve").arg("--config").arg(self.file("wharf.toml")).arg("--ready-file").arg(&ready).args(words);
-        let mut host = Program::start(&mut command, &self.file("wharf.log"))?;
+        command.arg("serve").arg("--config").arg(config).arg("--ready-file").arg(&ready).args(words);
+        let mut host = Program::start(&mut command, &self.file(&format!("{name}.log")))?;
         host.wait_for(&ready)?;
         Ok(host)
     }
