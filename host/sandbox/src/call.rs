@@ -204,6 +204,9 @@ impl Sandbox {
     pub(crate) async fn try_out(&self, adapter: &Adapter) -> Result<(), Fault> {
         let wall_ms = self.limits.wall_ms.min(START_WALL_MS);
         let limits = Limits { cpu_ms: self.limits.start_ms, wall_ms, ..(*self.limits).clone() };
+        let Ok(_permit) = self.permits.acquire().await else {
+            return Err(stopped());
+        };
         let state = CallState::new(Nobody::new().env(), 0, Arc::new(limits), Place::alone());
         self.run(adapter.code(), self.store(state), true, |_, _| Box::pin(async { Ok(()) })).await.0
     }
@@ -256,7 +259,7 @@ impl Sandbox {
         self.warden.throttled_ms(tenant)
     }
 
-    /// `here`: it may begin on this thread.
+    /// With a permit in the caller's hands, so that there is room for an instance. `here`: it may begin on this thread.
     async fn run<R, F>(
         &self,
         code: &Arc<Code>,
@@ -287,7 +290,6 @@ impl Sandbox {
         store.limiter(|s| &mut s.limiter);
         store.set_hostcall_fuel(fuel);
         store.set_max_component_handles(handles);
-        store.set_epoch_deadline(1);
         // Counts ticks in which the guest ran: however long it waits for a partner, that is one.
         store.epoch_deadline_callback(|mut cx| {
             let state = cx.data_mut();
@@ -317,6 +319,7 @@ where
     let wall = Duration::from_millis(store.data().limits().wall_ms);
     let place = store.data().place.clone();
     place.take().await;
+    store.set_epoch_deadline(1);
     let ended = {
         let guest = std::pin::pin!(async {
             let instance = code.pre.instantiate_async(&mut store).await?;
