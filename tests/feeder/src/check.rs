@@ -6,8 +6,9 @@
 //!   its stored result or its follow-up.
 //! - **Duplicated**: an order with two jobs, results, follow-ups or effects; or something nobody asked for.
 //! - **Out of order**: within a lane, an effect or a result after one of a later order.
-//! - **Uncertain**: a `once` call was begun and nobody heard that it happened or did not. Exactly those are parked, and
-//!   labels that were sent again and again and never found.
+//! - **Uncertain**: a `once` call was begun and nobody heard that it happened or did not, or only a host that could not
+//!   write it down before others took the job over. Exactly those are parked, and labels that were sent again and again and
+//!   never found.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -46,6 +47,8 @@ pub struct Known {
     pub recorded: bool,
     /// The ledger of the host has an effect that waits for a person.
     pub held: bool,
+    /// The fence under which that effect was last being sent, when nobody under it wrote down how that ended.
+    pub left_sending: Option<i64>,
     /// Places in the partner's ledger of the effects under its name, ascending.
     pub effects: Vec<usize>,
 }
@@ -61,6 +64,7 @@ impl Known {
             results: Vec::new(),
             recorded: false,
             held: false,
+            left_sending: None,
             effects: Vec::new(),
         }
     }
@@ -71,10 +75,13 @@ impl Known {
 
     /// Was a call begun of which nobody can say what came of it?
     fn is_uncertain(&self) -> bool {
-        let last = self.sends.values().next_back();
-        let in_doubt = matches!(last, Some(None | Some(Said::Unknown))) && !self.recorded;
+        let last = self.sends.last_key_value();
+        let in_doubt = matches!(last, Some((_, None | Some(Said::Unknown)))) && !self.recorded;
+        // The database was gone between "it is being sent" and the wire: the host knows, the ledger does not.
+        let untold = matches!(last, Some((fence, Some(Said::Nothing))) if self.left_sending == Some(*fence))
+            && self.effects.is_empty();
         match self.order.class {
-            Class::Once => in_doubt,
+            Class::Once => in_doubt || untold,
             Class::Lookup => in_doubt && self.sends.len() >= MOST_SENDS && self.is(Standing::Parked),
             Class::Keyed | Class::Natural | Class::Inside => false,
         }

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use wharf_domain::effect::EffectState;
 use wharf_domain::ids::TenantId;
+use wharf_store::effects::HistoryRow;
 use wharf_store::jobs::{self, JobState};
 use wharf_store::{Db, audit, effects};
 use wharf_twins::parcel::Call;
@@ -58,6 +59,13 @@ fn tell(facts: &mut Facts, lines: &[Line]) {
     }
 }
 
+/// The fence of the last send, when what comes after it was written under another one.
+fn left_sending(history: &[HistoryRow]) -> Option<i64> {
+    let sent = history.iter().rposition(|row| row.to == EffectState::Sending)?;
+    let fence = history[sent].fence;
+    history.get(sent + 1).is_some_and(|next| next.fence != fence).then_some(fence)
+}
+
 /// Fills in what the database holds; returns how many jobs that is.
 async fn look_up(db: &Db, name: &str, known: &mut Known) -> Result<u64> {
     let tenant = TenantId::parse(known.order.tenant())?;
@@ -81,7 +89,10 @@ async fn look_up(db: &Db, name: &str, known: &mut Known) -> Result<u64> {
     known.results = results.into_iter().filter(|row| row.action == SETTLED).map(|row| row.seq).collect();
     for effect in effects::for_flow(db, &tenant, &flow).await? {
         known.recorded |= effect.state == EffectState::Succeeded;
-        known.held |= effect.state == EffectState::Parked;
+        if effect.state == EffectState::Parked {
+            known.held = true;
+            known.left_sending = left_sending(&effects::history(db, &effect.id).await?);
+        }
     }
     Ok(count)
 }

@@ -159,6 +159,27 @@ fn what_is_parked_without_doubt_is_found() {
     assert_eq!(complaint(label), why);
 }
 
+/// The host that knew better was cut off from the database until another one had the job.
+#[test]
+fn what_a_host_knew_and_could_not_tell_is_uncertain() {
+    let untold = Known {
+        sends: BTreeMap::from([(1, Some(Said::Nothing))]),
+        left_sending: Some(1),
+        effects: vec![],
+        ..parked_once(1)
+    };
+    let all = report([untold.clone()]);
+    assert!(all.is_clean() && all.expected == 1, "{all:?}");
+    let hidden = Known { jobs: vec![Standing::Waiting], held: false, ..untold.clone() };
+    assert!(complaint(hidden).contains("is uncertain and hidden"));
+    let told = Known { left_sending: None, ..untold.clone() };
+    assert!(complaint(told).contains("nothing about it is uncertain"));
+    let of_another_send = Known { left_sending: Some(2), ..untold.clone() };
+    assert!(complaint(of_another_send).contains("nothing about it is uncertain"));
+    let done_all_the_same = Known { effects: vec![1], ..untold };
+    assert!(complaint(done_all_the_same).contains("nothing about it is uncertain"));
+}
+
 #[test]
 fn a_label_may_be_given_up_only_after_it_was_sent_again_and_again() {
     let sent = |times: i64| Known {
