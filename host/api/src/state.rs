@@ -66,20 +66,20 @@ impl ApiState {
 
     /// Takes secrets in, too. Only for a state nobody has cloned yet.
     #[must_use]
-    pub fn with_vault(self, vault: Arc<dyn Vault>) -> Self {
-        match Arc::try_unwrap(self.0) {
-            Ok(inner) => Self(Arc::new(Inner { vault: Some(vault), ..inner })),
-            Err(shared) => Self(shared),
+    pub fn with_vault(mut self, vault: Arc<dyn Vault>) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.vault = Some(vault);
         }
+        self
     }
 
     /// Tells how near calls come to their limits, too. Only for a state nobody has cloned yet.
     #[must_use]
-    pub fn with_peaks(self, peaks: Arc<dyn Peaks>) -> Self {
-        match Arc::try_unwrap(self.0) {
-            Ok(inner) => Self(Arc::new(Inner { peaks: Some(peaks), ..inner })),
-            Err(shared) => Self(shared),
+    pub fn with_peaks(mut self, peaks: Arc<dyn Peaks>) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.peaks = Some(peaks);
         }
+        self
     }
 
     pub(crate) fn peak(&self, tenant: &TenantId, connection: &ConnectionId) -> Option<Peak> {
