@@ -83,6 +83,10 @@ impl From<StoreError> for Problem {
                 let detail = "the database went away; nobody knows whether it was stored, look before you repeat";
                 (unavailable, "store-in-doubt", "5", detail.to_owned())
             }
+            StoreError::FileBusy => {
+                let detail = "another program holds the database file locked; nothing was stored".to_owned();
+                (unavailable, "store-unavailable", "5", detail)
+            }
             StoreError::Crowded { .. } => (unavailable, "too-much-waiting", "60", error.to_string()),
             _ => (unavailable, "store-unavailable", "5", "the database did not answer; nothing was stored".to_owned()),
         };
@@ -125,6 +129,7 @@ mod tests {
         for (error, status, code, seconds) in [
             (StoreError::Full, 507, "disk-full", "60"),
             (StoreError::Closed, 503, "store-unavailable", "5"),
+            (StoreError::FileBusy, 503, "store-unavailable", "5"),
             (StoreError::InDoubt, 503, "store-in-doubt", "5"),
             (crowded, 503, "too-much-waiting", "60"),
         ] {

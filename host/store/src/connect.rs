@@ -21,7 +21,8 @@ const OLDEST_POSTGRES: u32 = 140_000;
 /// Also how long it may take to notice that a server is back: the pool tries again after a fifth of it at the latest.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 const READERS: u32 = 4;
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a statement waits for another program that holds the file locked.
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The log is cut back to this size after a checkpoint.
 const WAL_BYTES: &str = "67108864";
 

@@ -71,6 +71,8 @@ pub enum StoreError {
     File { path: PathBuf, source: std::io::Error },
     #[error("the disk is full: nothing was written; free space and repeat")]
     Full,
+    #[error("another program holds the database file locked: nothing was written; end what it does, then repeat")]
+    FileBusy,
     #[error("the lease of job `{job}` was lost: another worker has it")]
     LostLease { job: JobId },
     #[error("effect `{effect}` is `{}` by now", now.as_str())]
@@ -94,6 +96,7 @@ pub enum StoreError {
 }
 
 /// Primary result codes of SQLite (sqlite.org/rescode.html).
+const SQLITE_BUSY: i32 = 5;
 const SQLITE_FULL: i32 = 13;
 const SQLITE_CORRUPT: i32 = 11;
 const SQLITE_NOTADB: i32 = 26;
@@ -117,8 +120,10 @@ pub(crate) fn is_damage(err: &sqlx::Error) -> bool {
 
 impl From<sqlx::Error> for StoreError {
     fn from(err: sqlx::Error) -> Self {
-        if primary_code(&err) == Some(SQLITE_FULL) {
-            return Self::Full;
+        match primary_code(&err) {
+            Some(SQLITE_FULL) => return Self::Full,
+            Some(SQLITE_BUSY) => return Self::FileBusy,
+            _ => {}
         }
         let postgres = err.as_database_error().and_then(|err| err.try_downcast_ref::<PgDatabaseError>());
         match postgres.map(PgDatabaseError::code) {

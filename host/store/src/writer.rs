@@ -6,15 +6,20 @@
 //! many transactions as were waiting, a lone transaction commits at once, and nobody hears of success before its change
 //! is on disk.
 //!
+//! While another program holds the file locked, a turn waits as long as SQLite does and no longer because others waited
+//! before it: whoever has waited that long in line is refused at once when one of those found the file locked.
+//!
 //! A turn that is given up takes back its own part only (a savepoint). When the group itself cannot be committed, every
 //! member is told so and nothing of it is there.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection as _, Executor as _};
 use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 
+use crate::connect::BUSY_TIMEOUT;
 use crate::error::StoreError;
 use crate::sql::Conn;
 
@@ -28,6 +33,8 @@ struct Seat {
     /// Members of the open transaction that wait for its commit; `None` when no transaction is open.
     group: Option<Vec<oneshot::Sender<Result<(), StoreError>>>>,
     unfinished: Unfinished,
+    /// When the file was last found locked by another program for as long as SQLite waits.
+    locked: Option<Instant>,
 }
 
 /// What the last one in the seat left half done.
@@ -52,17 +59,17 @@ pub(crate) struct Turn {
 
 impl Writer {
     pub(crate) fn new(conn: SqliteConnection) -> Self {
-        let seat = Seat { conn: Some(conn), group: None, unfinished: Unfinished::Nothing };
+        let seat = Seat { conn: Some(conn), group: None, unfinished: Unfinished::Nothing, locked: None };
         Self(Arc::new(Mutex::new(seat)))
     }
 
     /// Waits for the connection and begins.
     pub(crate) async fn turn(&self) -> Result<Turn, StoreError> {
+        let asked = Instant::now();
         let mut seat = Arc::clone(&self.0).lock_owned().await;
         seat.tidy().await?;
         let undo = if seat.group.is_none() {
-            seat.unfinished = Unfinished::Transaction;
-            seat.run("BEGIN IMMEDIATE").await?;
+            seat.begin(asked).await?;
             seat.group = Some(Vec::new());
             Unfinished::Transaction
         } else {
@@ -150,6 +157,19 @@ impl Seat {
         let conn = self.conn.as_mut().ok_or(StoreError::Closed)?;
         conn.execute(sqlx::query(statement)).await?;
         Ok(())
+    }
+
+    /// Begins a transaction for one that stood in line since `asked`.
+    async fn begin(&mut self, asked: Instant) -> Result<(), StoreError> {
+        if self.locked.is_some_and(|at| asked < at) && asked.elapsed() >= BUSY_TIMEOUT {
+            return Err(StoreError::FileBusy);
+        }
+        self.unfinished = Unfinished::Transaction;
+        let begun = self.run("BEGIN IMMEDIATE").await;
+        if matches!(begun, Err(StoreError::FileBusy)) {
+            self.locked = Some(Instant::now());
+        }
+        begun
     }
 
     /// Undoes what was given up before.

@@ -1,10 +1,15 @@
-//! A full disk, as SQLite itself sees it: the file may not grow beyond a number of pages.
+//! A full disk, as SQLite itself sees it: the file may not grow beyond a number of pages. And a file that another program
+//! holds locked.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use serde_json::json;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::task::JoinSet;
 
+use crate::connect::BUSY_TIMEOUT;
 use crate::db::Db;
 use crate::error::StoreError;
 use crate::jobs::{self, NewJob};
@@ -108,4 +113,28 @@ async fn p8_a_group_whose_member_finds_the_disk_full_keeps_its_word_to_each() {
     assert_eq!(jobs::counts(&house.db).await.expect("counts").total(), kept.len() as u64, "told of failure and there");
     room(&house, 10_000).await;
     accept(&house.db, "after", LARGE).await.expect("space is back");
+}
+
+/// Nobody waits for the patience of everybody before him: twelve that stand in line while another program holds the file
+/// hear of it together, and writing goes on by itself afterwards.
+#[tokio::test]
+async fn p17_all_who_wait_for_a_locked_file_hear_of_it_together() {
+    let house = House::new().await;
+    let mut other = SqliteConnectOptions::new().filename(house.path()).connect().await.expect("opens");
+    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await.expect("locks");
+    let (mut waiting, began) = (JoinSet::new(), Instant::now());
+    for n in 0..12 {
+        let db = house.db.clone();
+        waiting.spawn(async move { accept(&db, &n.to_string(), 10).await });
+    }
+    for refused in waiting.join_all().await {
+        assert!(matches!(refused, Err(StoreError::FileBusy)), "{refused:?}");
+    }
+    // One after another they would wait twelve times as long as SQLite does.
+    assert!(began.elapsed() < BUSY_TIMEOUT * 6, "{:?}", began.elapsed());
+    sqlx::raw_sql("ROLLBACK").execute(&mut other).await.expect("frees");
+    other.close().await.expect("closes");
+    let id = accept(&house.db, "after", 10).await.expect("writing goes on");
+    assert!(there(&house.db, &id).await);
+    assert_eq!(jobs::counts(&house.db).await.expect("counts").total(), 1, "of what was refused nothing is there");
 }
