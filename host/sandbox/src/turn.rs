@@ -22,8 +22,7 @@ use crate::engine::EPOCH_TICK;
 const ASIDE: u32 = 1_000;
 /// Turns that are measured after one that seemed to take too long.
 const WATCHED: u32 = 1_000;
-/// Short turns that make up for each tick of one that took too long. On a virtual machine the processor may be taken away
-/// in the middle of any turn, and a thread's processor time goes on meanwhile.
+/// Short turns that make up for each tick of one that took too long: a machine may make any turn long once in a while.
 const MAKE_UP: u32 = 50;
 /// Ticks that are not made up for, before calls begin aside.
 const TOO_MANY: u32 = 5;
@@ -173,7 +172,7 @@ mod tests {
         let (guests, turns) = (guests(), Turns::default());
         for _ in 0..20 {
             assert_eq!(turns.run(&guests, true, Box::pin(busy(1))).await, Ok(()));
-            // More than are owed: some of these may be long, too, on a machine whose processor is taken away.
+            // More than are owed: the machine may make some of these long, too.
             for _ in 0..4 * MAKE_UP {
                 assert_eq!(turns.run(&guests, true, Box::pin(async { here() })).await, Ok(here()));
             }
