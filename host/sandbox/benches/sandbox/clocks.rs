@@ -10,8 +10,10 @@ use serde_json::{Value, json};
 
 use crate::Fallible;
 
-/// A variant's one turn lasts about so long.
+/// A variant's calls of one round last about so long.
 const TURN: Duration = Duration::from_millis(80);
+/// They are made in so many parts, between those of the others: what else the machine does comes and goes within a turn.
+const PARTS: u32 = 8;
 
 /// Microseconds of one call.
 #[derive(Clone, Copy)]
@@ -26,17 +28,27 @@ pub(crate) type Calls<'a> = Box<dyn FnMut(u32) -> Fallible<()> + 'a>;
 /// A variant: its name, whose processor time counts, and its calls.
 pub(crate) type Variant<'a> = (&'a str, ClockId, Calls<'a>);
 
-/// Lets every variant have its turn in every round, and gives its figures by name: `{cpu_us: […], wall_us: […]}`, one for
+/// Lets every variant have its turn in every round, part by part, and gives its figures by name: `{cpu_us: […], wall_us: […]}`, one for
 /// each round. What others do on the machine meets all variants of a round alike, so ratios are to be taken within it.
 pub(crate) fn in_turns(variants: &mut [Variant<'_>], rounds: usize) -> Fallible<Value> {
     let mut counts = Vec::new();
     for (_, _, calls) in variants.iter_mut() {
-        counts.push(count(calls)?);
+        counts.push((count(calls)? / PARTS).max(1));
     }
     let mut took: Vec<Vec<Took>> = variants.iter().map(|_| Vec::new()).collect();
     for _ in 0..rounds.max(1) {
-        for (((_, clock, calls), count), took) in variants.iter_mut().zip(&counts).zip(&mut took) {
-            took.push(time(*clock, calls, *count)?);
+        let mut round = vec![(Duration::ZERO, Duration::ZERO); counts.len()];
+        for _ in 0..PARTS {
+            for (((_, clock, calls), count), (cpu, wall)) in variants.iter_mut().zip(&counts).zip(&mut round) {
+                let (used, began) = (processor(*clock), Instant::now());
+                calls(*count)?;
+                *cpu += processor(*clock).saturating_sub(used);
+                *wall += began.elapsed();
+            }
+        }
+        for ((took, (cpu, wall)), count) in took.iter_mut().zip(round).zip(&counts) {
+            let each = |all: Duration| all.as_secs_f64() * 1e6 / f64::from(count * PARTS);
+            took.push(Took { cpu: each(cpu), wall: each(wall) });
         }
     }
     let mut all = serde_json::Map::new();
@@ -47,7 +59,7 @@ pub(crate) fn in_turns(variants: &mut [Variant<'_>], rounds: usize) -> Fallible<
     Ok(Value::Object(all))
 }
 
-/// Calls of one turn, found by calling: which also warms everything up.
+/// Calls of one turn in all its parts, found by calling: which also warms everything up.
 fn count(calls: &mut Calls<'_>) -> Fallible<u32> {
     let mut count = 4;
     loop {
@@ -61,14 +73,6 @@ fn count(calls: &mut Calls<'_>) -> Fallible<u32> {
         }
         count *= 2;
     }
-}
-
-fn time(clock: ClockId, calls: &mut Calls<'_>, count: u32) -> Fallible<Took> {
-    let (cpu, began) = (processor(clock), Instant::now());
-    calls(count)?;
-    let (cpu, wall) = (processor(clock).saturating_sub(cpu), began.elapsed());
-    let each = |all: Duration| all.as_secs_f64() * 1e6 / f64::from(count);
-    Ok(Took { cpu: each(cpu), wall: each(wall) })
 }
 
 /// Processor time so far.
