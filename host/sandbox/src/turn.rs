@@ -149,15 +149,15 @@ mod tests {
 
     #[tokio::test]
     async fn an_adapter_that_holds_up_a_thread_begins_aside_for_a_thousand_calls() {
-        // Whatever comes between the long ones. The first is only seen, the others are measured.
-        for (ticks, most) in [(1, 1 + TOO_MANY), (3, 3), (TOO_MANY, 2)] {
+        // The first long one is only seen, the others are measured; the short ones between them make up for a little.
+        for (ticks, most) in [(1, TOO_MANY + 2), (3, 3), (TOO_MANY, 2)] {
             let (guests, turns) = (guests(), Turns::default());
             let mut long = 0;
             while turns.aside.load(Ordering::Relaxed) == 0 {
                 assert_eq!(turns.run(&guests, true, Box::pin(async { here() })).await, Ok(here()));
                 assert_eq!(turns.run(&guests, true, Box::pin(busy(ticks))).await, Ok(()));
                 long += 1;
-                assert!(long <= most + 1, "{long} turns of {ticks} ticks");
+                assert!(long <= most, "{long} turns of {ticks} ticks");
             }
             for _ in 0..ASIDE {
                 assert_eq!(turns.run(&guests, true, Box::pin(async { here() })).await, Ok(Some("guests".to_owned())));

@@ -28,8 +28,8 @@ pub(crate) type Calls<'a> = Box<dyn FnMut(u32) -> Fallible<()> + 'a>;
 /// A variant: its name, whose processor time counts, and its calls.
 pub(crate) type Variant<'a> = (&'a str, ClockId, Calls<'a>);
 
-/// Lets every variant have its turn in every round, part by part, and gives its figures by name: `{cpu_us: […], wall_us: […]}`, one for
-/// each round. What others do on the machine meets all variants of a round alike, so ratios are to be taken within it.
+/// Lets every variant have its turn in every round, part by part, and gives its figures by name: `{cpu_us: […], wall_us:
+/// […]}`, one for each round. What others do on the machine meets all variants of a round alike, so ratios are to be taken within it.
 pub(crate) fn in_turns(variants: &mut [Variant<'_>], rounds: usize) -> Fallible<Value> {
     let mut counts = Vec::new();
     for (_, _, calls) in variants.iter_mut() {
