@@ -10,10 +10,13 @@ use serde_json::{Value, json};
 
 use crate::Fallible;
 
-/// A variant's calls of one round last about so long.
-const TURN: Duration = Duration::from_millis(80);
-/// They are made in so many parts, between those of the others: what else the machine does comes and goes within a turn.
+/// A variant's calls of one round are made in so many parts, between those of the others: what else the machine does comes
+/// and goes within a round.
 const PARTS: u32 = 8;
+/// A part lasts about so long,
+const PART: Duration = Duration::from_millis(10);
+/// and has so many calls at least: the first ones of a part find nothing of theirs in the processor's caches.
+const FEWEST: u32 = 16;
 
 /// Microseconds of one call.
 #[derive(Clone, Copy)]
@@ -33,7 +36,7 @@ pub(crate) type Variant<'a> = (&'a str, ClockId, Calls<'a>);
 pub(crate) fn in_turns(variants: &mut [Variant<'_>], rounds: usize) -> Fallible<Value> {
     let mut counts = Vec::new();
     for (_, _, calls) in variants.iter_mut() {
-        counts.push((count(calls)? / PARTS).max(1));
+        counts.push(count(calls)?.max(FEWEST));
     }
     let mut took: Vec<Vec<Took>> = variants.iter().map(|_| Vec::new()).collect();
     for _ in 0..rounds.max(1) {
@@ -59,17 +62,17 @@ pub(crate) fn in_turns(variants: &mut [Variant<'_>], rounds: usize) -> Fallible<
     Ok(Value::Object(all))
 }
 
-/// Calls of one turn in all its parts, found by calling: which also warms everything up.
+/// Calls of `PART`, found by calling: which also warms everything up.
 fn count(calls: &mut Calls<'_>) -> Fallible<u32> {
     let mut count = 4;
     loop {
         let began = Instant::now();
         calls(count)?;
         let took = began.elapsed();
-        if took * 4 >= TURN {
+        if took >= PART * 2 {
             let one = took.as_secs_f64() / f64::from(count);
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a turn of milliseconds")]
-            return Ok(((TURN.as_secs_f64() / one) as u32).max(1));
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some milliseconds")]
+            return Ok((PART.as_secs_f64() / one) as u32);
         }
         count *= 2;
     }
