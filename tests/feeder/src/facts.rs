@@ -59,11 +59,14 @@ fn tell(facts: &mut Facts, lines: &[Line]) {
     }
 }
 
-/// The fence of the last send, when what comes after it was written under another one.
+/// The fence of the last send, when nobody under it wrote down how that ended: the next row is another attempt's, or says
+/// that the send was found left behind (which it does under the fence that left it).
 fn left_sending(history: &[HistoryRow]) -> Option<i64> {
     let sent = history.iter().rposition(|row| row.to == EffectState::Sending)?;
-    let fence = history[sent].fence;
-    history.get(sent + 1).is_some_and(|next| next.fence != fence).then_some(fence)
+    let (fence, next) = (history[sent].fence, history.get(sent + 1)?);
+    let found = format!("left in `sending` by fence {fence}; nobody knows");
+    let is_found = next.to == EffectState::Uncertain && next.note.as_ref().is_some_and(|note| note.starts_with(&found));
+    (next.fence != fence || is_found).then_some(fence)
 }
 
 /// Fills in what the database holds; returns how many jobs that is.
@@ -95,4 +98,39 @@ async fn look_up(db: &Db, name: &str, known: &mut Known) -> Result<u64> {
         }
     }
     Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use wharf_domain::time::Timestamp;
+
+    use super::*;
+
+    fn rows(rows: &[(EffectState, i64, &str)]) -> Vec<HistoryRow> {
+        let row = |(to, fence, note): &(EffectState, i64, &str)| HistoryRow {
+            seq: 0,
+            at: Timestamp::from_millis(0),
+            from: None,
+            to: *to,
+            actor: String::new(),
+            fence: *fence,
+            note: Some((*note).to_owned()),
+        };
+        rows.iter().map(row).collect()
+    }
+
+    #[test]
+    fn a_send_that_others_found_left_behind_was_not_written_down_by_its_own_host() {
+        use EffectState::{Intent, Parked, Sending, Uncertain};
+        let sent = [(Intent, 1, "opened"), (Sending, 1, "sending")];
+        let told = [(Uncertain, 1, "outcome unknown"), (Parked, 2, "parked")];
+        let found = "left in `sending` by fence 1; nobody knows whether a byte left";
+        assert_eq!(left_sending(&rows(&[&sent[..], &told].concat())), None);
+        assert_eq!(
+            left_sending(&rows(&[&sent[..], &[(Uncertain, 1, found), (Parked, 2, "parked")]].concat())),
+            Some(1)
+        );
+        assert_eq!(left_sending(&rows(&[&sent[..], &[(Uncertain, 2, "the outcome is in doubt")]].concat())), Some(1));
+        assert_eq!(left_sending(&rows(&sent)), None, "nothing came after it");
+    }
 }
