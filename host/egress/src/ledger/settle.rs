@@ -31,6 +31,7 @@ pub(super) async fn settle(tx: &mut Tx, ctx: &CallCtx, row: EffectRow, unsent: &
         return step_in(tx, &row.id, EffectState::Sending, EffectState::Intent, &change).await;
     }
     let doubt = if left_behind(&row, ctx, tx.now()) {
+        // The row keeps the fence that left it; whoever reads the history tells this step by its words (`tests/feeder`).
         let note = format!("left in `{}` by fence {}; nobody knows whether a byte left", row.state.as_str(), row.fence);
         Some(note)
     } else {
