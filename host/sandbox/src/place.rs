@@ -31,8 +31,12 @@ impl Place {
 
     /// Waits for a place. In order: who came first computes first.
     pub(crate) async fn take(&self) {
-        // The places are never closed.
-        let place = Arc::clone(&self.places).acquire_owned().await.ok();
+        // A free one is taken at once, whatever else the caller's task has done in this turn: to wait for its next turn
+        // would hand the call over for nothing. The places are never closed.
+        let place = match Arc::clone(&self.places).try_acquire_owned() {
+            Ok(place) => Some(place),
+            Err(_) => Arc::clone(&self.places).acquire_owned().await.ok(),
+        };
         *self.held.lock().unwrap_or_else(PoisonError::into_inner) = place;
     }
 
@@ -78,5 +82,16 @@ mod tests {
         one.clone().pass().await;
         one.leave();
         assert_eq!(places.available_permits(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_free_place_is_taken_even_in_a_turn_that_is_used_up() {
+        use tokio::task::coop::{consume_budget, has_budget_remaining};
+        while has_budget_remaining() {
+            consume_budget().await;
+        }
+        let mut take = Box::pin(async { Place::alone().take().await });
+        let at_once = std::future::poll_fn(|cx| std::task::Poll::Ready(take.as_mut().poll(cx).is_ready()));
+        assert!(at_once.await);
     }
 }
