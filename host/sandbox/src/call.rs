@@ -29,7 +29,7 @@ use crate::limits::Limits;
 use crate::notes::{Note, What};
 use crate::place::{Place, SLICE};
 use crate::services::{HostServices, NoServices};
-use crate::turn::Lost;
+use crate::turn::{GuestThreads, Lost};
 use crate::warden::{Warden, Who};
 
 /// How to start the sandbox.
@@ -53,18 +53,7 @@ pub struct Sandbox {
     bombs: Bombs,
     warden: Warden,
     permits: Semaphore,
-    runtime: GuestRuntime,
-}
-
-/// Dropping a runtime inside another one panics unless it happens in the background.
-struct GuestRuntime(Option<tokio::runtime::Runtime>);
-
-impl Drop for GuestRuntime {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
-    }
+    runtime: GuestThreads,
 }
 
 /// What one call needs beside its arguments.
@@ -154,15 +143,7 @@ impl Sandbox {
             }
             None => None,
         };
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(config.threads.max(1))
-            .thread_name("wharf-guest")
-            // Look at timers and the shared queue after every poll: a looping guest is polled once per tick.
-            .event_interval(1)
-            .global_queue_interval(1)
-            .enable_time()
-            .build()
-            .map_err(EngineError::Thread)?;
+        let runtime = GuestThreads::new(config.threads).map_err(EngineError::Thread)?;
         Ok(Self {
             engine: TickingEngine::new(&limits)?,
             permits: Semaphore::new(limits.concurrent_calls),
@@ -171,7 +152,7 @@ impl Sandbox {
             cache,
             compiler: config.compiler,
             bombs: Bombs::default(),
-            runtime: GuestRuntime(Some(runtime)),
+            runtime,
         })
     }
 
@@ -180,7 +161,7 @@ impl Sandbox {
     }
 
     pub(crate) fn runtime(&self) -> Option<&tokio::runtime::Runtime> {
-        self.runtime.0.as_ref()
+        self.runtime.get()
     }
 
     pub(crate) fn engine(&self) -> &Engine {

@@ -31,6 +31,38 @@ const TOO_MANY: u32 = 5;
 /// one call after the other, none of which waits for anything, would keep the thread.
 const A_WHILE: Duration = Duration::from_micros(250);
 
+/// The threads guests run on. Dropping a runtime inside another one panics unless it happens in the background.
+pub(crate) struct GuestThreads(Option<Runtime>);
+
+impl GuestThreads {
+    pub(crate) fn new(threads: usize) -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(threads.max(1))
+            .thread_name("wharf-guest")
+            // Look at timers after every poll: a looping guest is polled once per tick.
+            .event_interval(1)
+            // New calls and guests that go on take turns. At 1, guests that have yielded would wait until no call is new:
+            // for as long as some tenant asks for more calls than there is time for.
+            .global_queue_interval(2)
+            .enable_time()
+            .build()?;
+        Ok(Self(Some(runtime)))
+    }
+
+    /// `None` only while it is being dropped.
+    pub(crate) fn get(&self) -> Option<&Runtime> {
+        self.0.as_ref()
+    }
+}
+
+impl Drop for GuestThreads {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
 /// What is known of one adapter's first turns.
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
@@ -133,9 +165,12 @@ impl<T> Drop for AbortOnDrop<T> {
 mod tests {
     use super::*;
 
-    fn guests() -> Runtime {
-        let mut builder = tokio::runtime::Builder::new_multi_thread();
-        builder.worker_threads(1).thread_name("guests").enable_time().build().expect("runtime")
+    fn guests() -> GuestThreads {
+        GuestThreads::new(1).expect("threads")
+    }
+
+    fn on(guests: &GuestThreads) -> &Runtime {
+        guests.get().expect("they are there")
     }
 
     fn here() -> Option<String> {
@@ -145,14 +180,46 @@ mod tests {
     #[tokio::test]
     async fn a_call_begins_here_and_goes_on_with_the_guests() {
         let (guests, turns) = (guests(), Turns::default());
-        assert_eq!(turns.run(&guests, true, Box::pin(async { here() })).await, Ok(here()));
+        assert_eq!(turns.run(on(&guests), true, Box::pin(async { here() })).await, Ok(here()));
         let call = async {
             let first = here();
             tokio::task::yield_now().await;
             (first, here())
         };
-        assert_eq!(turns.run(&guests, true, Box::pin(call)).await, Ok((here(), Some("guests".to_owned()))));
-        guests.shutdown_background();
+        assert_eq!(turns.run(on(&guests), true, Box::pin(call)).await, Ok((here(), Some("wharf-guest".to_owned()))));
+    }
+
+    /// One thread, and more calls that wait for it than guests that were interrupted may have to wait for.
+    #[test]
+    fn guests_that_yield_and_new_calls_take_turns() {
+        use std::sync::Arc;
+        use std::sync::atomic::AtomicUsize;
+
+        const GUESTS: usize = 4;
+        const TICKS: usize = 10;
+        const CALLS: usize = 1_000;
+        let (guests, calls) = (guests(), Arc::new(AtomicUsize::new(0)));
+        let (open, door) = std::sync::mpsc::channel::<()>();
+        let held = on(&guests).spawn(async move { door.recv() });
+        let mut yielding = tokio::task::JoinSet::new();
+        for _ in 0..GUESTS {
+            let calls = Arc::clone(&calls);
+            let guest = async move {
+                for _ in 0..TICKS {
+                    tokio::task::yield_now().await;
+                }
+                calls.load(Ordering::Relaxed)
+            };
+            yielding.spawn_on(guest, on(&guests).handle());
+        }
+        for _ in 0..CALLS {
+            let calls = Arc::clone(&calls);
+            drop(on(&guests).spawn(async move { calls.fetch_add(1, Ordering::Relaxed) }));
+        }
+        open.send(()).expect("it waits");
+        let (_, first) = on(&guests).block_on(async { (held.await, yielding.join_all().await) });
+        let most = GUESTS * TICKS * 2;
+        assert!(first.iter().all(|first| (1..=most).contains(first)), "so many new calls came first: {first:?}");
     }
 
     async fn busy(used: Duration) {
@@ -173,16 +240,18 @@ mod tests {
             let (guests, turns) = (guests(), Turns::default());
             let mut long = 0;
             while turns.aside.load(Ordering::Relaxed) == 0 {
-                assert_eq!(turns.run(&guests, true, Box::pin(async { here() })).await, Ok(here()));
-                assert_eq!(turns.run(&guests, true, Box::pin(moved(ticks))).await, Ok(()));
+                assert_eq!(turns.run(on(&guests), true, Box::pin(async { here() })).await, Ok(here()));
+                assert_eq!(turns.run(on(&guests), true, Box::pin(moved(ticks))).await, Ok(()));
                 long += 1;
                 assert!(long <= most, "{long} turns of {ticks} ticks");
             }
             for _ in 0..ASIDE {
-                assert_eq!(turns.run(&guests, true, Box::pin(async { here() })).await, Ok(Some("guests".to_owned())));
+                assert_eq!(
+                    turns.run(on(&guests), true, Box::pin(async { here() })).await,
+                    Ok(Some("wharf-guest".to_owned()))
+                );
             }
-            assert_eq!(turns.run(&guests, true, Box::pin(async { here() })).await, Ok(here()));
-            guests.shutdown_background();
+            assert_eq!(turns.run(on(&guests), true, Box::pin(async { here() })).await, Ok(here()));
         }
     }
 
@@ -190,28 +259,26 @@ mod tests {
     async fn a_turn_that_takes_long_once_in_a_while_puts_nobody_aside() {
         let (guests, turns) = (guests(), Turns::default());
         for _ in 0..20 {
-            assert_eq!(turns.run(&guests, true, Box::pin(moved(1))).await, Ok(()));
+            assert_eq!(turns.run(on(&guests), true, Box::pin(moved(1))).await, Ok(()));
             // More than are owed: the machine may make some of these long, too.
             for _ in 0..4 * MAKE_UP {
-                assert_eq!(turns.run(&guests, true, Box::pin(async { here() })).await, Ok(here()));
+                assert_eq!(turns.run(on(&guests), true, Box::pin(async { here() })).await, Ok(here()));
             }
         }
-        guests.shutdown_background();
     }
 
     #[tokio::test]
     async fn an_adapter_whose_calls_are_over_by_their_second_tick_is_not_put_aside() {
         let (guests, turns) = (guests(), Turns::default());
         for _ in 0..200 {
-            assert_eq!(turns.run(&guests, true, Box::pin(busy(EPOCH_TICK * 3 / 2))).await, Ok(()));
+            assert_eq!(turns.run(on(&guests), true, Box::pin(busy(EPOCH_TICK * 3 / 2))).await, Ok(()));
             assert_eq!(turns.aside.load(Ordering::Relaxed), 0);
         }
         // What takes longer than that is.
         for _ in 0..=TOO_MANY {
-            assert_eq!(turns.run(&guests, true, Box::pin(busy(EPOCH_TICK * 3))).await, Ok(()));
+            assert_eq!(turns.run(on(&guests), true, Box::pin(busy(EPOCH_TICK * 3))).await, Ok(()));
         }
         assert_ne!(turns.aside.load(Ordering::Relaxed), 0);
-        guests.shutdown_background();
     }
 
     #[tokio::test]
@@ -227,24 +294,22 @@ mod tests {
             }
         });
         for calls in 1..=20 {
-            assert_eq!(turns.run(&guests, true, Box::pin(busy(A_WHILE))).await, Ok(()));
+            assert_eq!(turns.run(on(&guests), true, Box::pin(busy(A_WHILE))).await, Ok(()));
             assert!(others.load(Ordering::Relaxed) >= calls);
         }
-        guests.shutdown_background();
     }
 
     #[tokio::test]
     async fn a_panic_ends_the_call_on_either_thread() {
         let (guests, turns) = (guests(), Turns::default());
         assert_eq!(
-            turns.run(&guests, true, Box::pin(async { assert!(here().is_none(), "here") })).await,
+            turns.run(on(&guests), true, Box::pin(async { assert!(here().is_none(), "here") })).await,
             Err(Lost::Panicked)
         );
         let later = async {
             tokio::task::yield_now().await;
             assert!(here().is_none(), "there");
         };
-        assert_eq!(turns.run(&guests, true, Box::pin(later)).await, Err(Lost::Panicked));
-        guests.shutdown_background();
+        assert_eq!(turns.run(on(&guests), true, Box::pin(later)).await, Err(Lost::Panicked));
     }
 }
