@@ -41,8 +41,8 @@ impl GuestThreads {
             .thread_name("wharf-guest")
             // Look at timers after every poll: a looping guest is polled once per tick.
             .event_interval(1)
-            // New calls and guests that go on take turns. At 1, guests that have yielded would wait until no call is new:
-            // for as long as some tenant asks for more calls than there is time for.
+            // New calls and guests that go on take turns. At 1, all but the last one that yielded would wait until no call
+            // is new: for as long as some tenant asks for more calls than there is time for.
             .global_queue_interval(2)
             .enable_time()
             .build()?;
