@@ -117,10 +117,9 @@ async fn brief(rogue: &Rogue) -> Value {
     json!([{ "do": "spin", "rounds": u64::try_from(rounds).expect("some") }])
 }
 
-/// As the promise says it: twice as long, or 50 ms more. Another program of the machine may come between: what holds in
-/// one of three rounds is no doing of the host's.
-async fn bounded(what: &str, alone: Seen, neighbour: &Rogue) {
-    let most = (alone.p99 * 2).max(alone.p99 + Duration::from_millis(50));
+/// The neighbour's p99 is `most` and no more. Another program of the machine may come between: what holds in one of three
+/// rounds is no doing of the host's.
+async fn bounded(what: &str, alone: Seen, most: Duration, neighbour: &Rogue) {
     let mut last = None;
     for _ in 0..3 {
         let beside = steady(neighbour).await;
@@ -133,7 +132,7 @@ async fn bounded(what: &str, alone: Seen, neighbour: &Rogue) {
         }
         last = Some(beside);
     }
-    panic!("{what}: {last:?}, alone {alone:?}");
+    panic!("{what}: {last:?}, at most {most:?}, alone {alone:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -144,6 +143,8 @@ async fn p7_a_tenant_that_floods_the_host_does_not_slow_its_neighbour_down() {
     steady(&neighbour).await;
     let alone = steady(&neighbour).await;
     println!("{:<30} p50 {:>8.1?}  p99 {:>8.1?}", "alone", alone.p50, alone.p99);
+    // As the promise says it: twice as long, or 50 ms more.
+    let most = (alone.p99 * 2).max(alone.p99 + Duration::from_millis(50));
     let brief = brief(&neighbour).await;
     for (index, (what, noise)) in FLOODS.into_iter().enumerate() {
         let (adapter, script, calls) = match noise {
@@ -154,15 +155,16 @@ async fn p7_a_tenant_that_floods_the_host_does_not_slow_its_neighbour_down() {
         let noisy = flood(&arena, &adapter, &format!("noisy-{index}"), script.as_ref(), calls);
         // It has taken all it can get before the neighbour comes.
         tokio::time::sleep(Duration::from_millis(300)).await;
-        bounded(what, alone, &neighbour).await;
+        bounded(what, alone, most, &neighbour).await;
         drop(noisy);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p15_a1_a2_an_adapter_that_is_too_much_for_the_compiler_slows_nobody_down() {
-    let budget = CompileLimits { cpu_seconds: 8, ..CompileLimits::default() };
-    let arena = Arc::new(Arena::compiling(Limits::default(), Some(compiler(budget))).await);
+    // Longer than three rounds take.
+    let budget = CompileLimits { cpu_seconds: 10, ..CompileLimits::default() };
+    let arena = Arc::new(Arena::compiling(Limits::default(), Some(compiler(budget.clone()))).await);
     let neighbour = arena.rogue("neighbour").await;
     steady(&neighbour).await;
     let alone = steady(&neighbour).await;
@@ -171,11 +173,11 @@ async fn p15_a1_a2_an_adapter_that_is_too_much_for_the_compiler_slows_nobody_dow
     let (bomb, began) = (heavy(110, 20), Instant::now());
     let (mut compiling, gate) = (JoinSet::new(), Arc::clone(&arena));
     compiling.spawn(async move { (gate.refusal(bomb).await.0, began.elapsed()) });
-    bounded("beside a compiler", alone, &neighbour).await;
+    bounded("beside a compiler", alone, alone.p99 * 2, &neighbour).await;
     assert!(compiling.try_join_next().is_none(), "it was being compiled all the while");
     let (code, took) = compiling.join_next().await.expect("one").expect("refused");
     assert_as_written("A2", &code);
-    println!("the compiler was ended after {took:.1?}, with 8 s of processor time");
+    println!("the compiler was ended after {took:.1?}, with {} s of processor time", budget.cpu_seconds);
     assert!(took < Duration::from_secs(60), "{took:?}");
 
     // The small ones are refused before anything is compiled.
